@@ -1,0 +1,1 @@
+"""A Django database engine on the connection of a Storm store."""

@@ -1,0 +1,41 @@
+"""The engine for MySQL and MariaDB, on mysqlclient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.backends.mysql import base
+from storm.databases.mysql import MySQL, MySQLConnection
+
+from storm_django.backend.creation import SchemaCreationMixin
+from storm_django.backend.shared import StoreWrapper
+from storm_django.backend.storm_side import BorrowedConnection, BorrowingDatabase
+
+
+class StoreConnection(BorrowedConnection, MySQLConnection):
+    """Storm's connection."""
+
+
+class StoreDatabase(BorrowingDatabase, MySQL):
+    """Storm's database."""
+
+    connection_factory = StoreConnection
+
+
+class DatabaseCreation(SchemaCreationMixin, base.DatabaseCreation):
+    """Makes and destroys test databases."""
+
+
+class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
+    """Django's wrapper."""
+
+    store_database_class = StoreDatabase
+    creation_class = DatabaseCreation
+
+    def options_of_uri(self, options: dict[str, str]) -> dict[str, Any]:
+        # Storm leaves the isolation to the server (repeatable read unless it is configured).
+        isolation = options.pop("isolation", None)
+        return {
+            **options,
+            "isolation_level": isolation.replace("-", " ") if isolation else None,
+        }

@@ -1,0 +1,76 @@
+"""The engine for PostgreSQL, on psycopg2."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg2.extensions
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.postgresql import base
+from django.db.backends.postgresql.psycopg_any import is_psycopg3
+from storm.databases.postgres import Postgres, PostgresConnection
+
+from storm_django.backend.creation import SchemaCreationMixin
+from storm_django.backend.shared import StoreWrapper
+from storm_django.backend.storm_side import BorrowedConnection, BorrowingDatabase
+
+ISOLATION = {
+    "serializable": psycopg2.extensions.ISOLATION_LEVEL_SERIALIZABLE,
+    "repeatable-read": psycopg2.extensions.ISOLATION_LEVEL_REPEATABLE_READ,
+    "read-committed": psycopg2.extensions.ISOLATION_LEVEL_READ_COMMITTED,
+    "read-uncommitted": psycopg2.extensions.ISOLATION_LEVEL_READ_UNCOMMITTED,
+}
+
+# Django has the driver return jsonb as text on its connections, to decode it itself. Storm expects
+# it decoded, so its cursors say so.
+JSONB_OID = 3802
+JSONB_DECODED = psycopg2.extensions.new_type(
+    (JSONB_OID,), "JSONB", lambda value, cursor: None if value is None else json.loads(value)
+)
+
+
+class StoreConnection(BorrowedConnection, PostgresConnection):
+    """Storm's connection."""
+
+    def build_raw_cursor(self) -> Any:
+        cursor = super().build_raw_cursor()
+        psycopg2.extensions.register_type(JSONB_DECODED, cursor._cursor)
+        return cursor
+
+
+class StoreDatabase(BorrowingDatabase, Postgres):
+    """Storm's database."""
+
+    connection_factory = StoreConnection
+
+    def adopt(self, raw_connection: Any) -> None:
+        self._version = raw_connection.server_version
+
+
+class DatabaseCreation(SchemaCreationMixin, base.DatabaseCreation):
+    """Makes and destroys test databases."""
+
+
+class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
+    """Django's wrapper."""
+
+    store_database_class = StoreDatabase
+    creation_class = DatabaseCreation
+
+    def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
+        if is_psycopg3:
+            raise ImproperlyConfigured(
+                "Django uses psycopg 3 where it is installed, and Storm needs psycopg2: they "
+                "can't share a connection; uninstall the package 'psycopg'"
+            )
+        super().__init__(settings_dict, alias)
+
+    def options_of_uri(self, options: dict[str, str]) -> dict[str, Any]:
+        isolation = options.pop("isolation", "repeatable-read")
+        if isolation not in ISOLATION:
+            raise ImproperlyConfigured(
+                f"STORM_STORES[{self.store_settings.name!r}]: isolation is {isolation!r}; use one "
+                f"of {', '.join(ISOLATION)}"
+            )
+        return {**options, "isolation_level": ISOLATION[isolation]}

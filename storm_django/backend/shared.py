@@ -1,0 +1,348 @@
+"""What the engine of each vendor has in common: Django's side of the shared connection."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error
+from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
+from django.utils.asyncio import async_unsafe
+from storm.database import Database
+from storm.store import Store
+from storm.uri import URI
+from transaction.interfaces import ITransaction
+from txmiddleware.databases import ACTIVE, ENDED, LOST, DatabaseDataManager, Participant
+from txmiddleware.exceptions import TransactionManagementError
+from txmiddleware.guard import current_transaction, guard_of
+from txmiddleware.scope import is_managed, watch
+
+from storm_django.conf import StoreSettings, conf
+from storm_django.stores import existing_store, watch_store
+
+READS = ("SELECT", "EXPLAIN", "SHOW", "SAVEPOINT", "RELEASE", "PRAGMA", "DECLARE", "FETCH")
+
+
+def _only_reads(sql: Any) -> bool:
+    """Whether a statement certainly changes no row."""
+    return isinstance(sql, str) and sql.lstrip(" \n\t(")[:10].upper().startswith(READS)
+
+
+class StoreDataManager(DatabaseDataManager):
+    """The part of a store and of Django's wrapper around its connection, in one transaction."""
+
+    connection: StoreWrapper
+
+    def __init__(self, connection: StoreWrapper, guard: Any) -> None:
+        super().__init__(connection, guard)
+        self.is_djangos = False  # joined by an outermost atomic(), which ends the transaction
+
+    def begin_for_django(self) -> None:
+        """Join for Django, which has just left autocommit and will commit or roll back itself."""
+        self.is_djangos = True
+        self.guard.own(f"an atomic() block on database {self.connection.alias!r}")
+
+    @property
+    def is_test_case(self) -> bool:
+        blocks = self.connection.__dict__["atomic_blocks"]
+        return self.is_djangos and bool(blocks) and bool(blocks[0]._from_testcase)
+
+    @property
+    def is_outermost(self) -> bool:
+        return self.is_djangos or super().is_outermost
+
+    def tpc_begin(self, txn: ITransaction) -> None:
+        if self.status == ACTIVE and self.is_djangos:
+            self.connection.flush_store()
+            return
+        super().tpc_begin(txn)
+        if self.status == ACTIVE:
+            # All resources do this before any commits: a flush that fails fails early.
+            self.connection.flush_store()
+
+    def defer_callbacks(self) -> None:
+        if not self.is_djangos:  # Django runs them when its block, and with it all, has ended
+            super().defer_callbacks()
+
+    def end(self, *, failed: bool) -> None:
+        if failed:
+            self.connection.reset_store()
+        elif (store := self.connection.store) is not None:
+            # Storm's rule between transactions: the cache holds nothing that is believed.
+            store.invalidate()
+        try:
+            if self.is_djangos:
+                self.status = ENDED
+                self.connection._data_manager = None
+                self.connection.end_in_driver(failed=failed)
+            else:
+                super().end(failed=failed)
+        finally:
+            self.connection.watch_store()
+
+    def abort(self, txn: ITransaction) -> None:
+        if self.status == ACTIVE and self.is_djangos and not self.guard.ending:
+            # Django's block is still open, and will find out when it ends.
+            self.connection.reset_store()
+            self.status = LOST
+            self.connection._restart_transaction()
+            return
+        super().abort(txn)
+        if self.status == LOST:
+            self.connection.reset_store()
+
+
+class CoherentCursorMixin:
+    """A cursor of Django that keeps the two ORMs in step, statement by statement."""
+
+    db: StoreWrapper
+
+    def execute(self, sql: Any, params: Any = None) -> Any:
+        self.db.before_statement()
+        result = super().execute(sql, params)  # type: ignore[misc]
+        self.db.after_statement(sql)
+        return result
+
+    def executemany(self, sql: Any, param_list: Any) -> Any:
+        self.db.before_statement()
+        result = super().executemany(sql, param_list)  # type: ignore[misc]
+        self.db.after_statement(sql)
+        return result
+
+    def callproc(self, *args: Any, **kwargs: Any) -> Any:
+        self.db.before_statement()
+        result = super().callproc(*args, **kwargs)  # type: ignore[misc]
+        self.db.after_statement("CALL")
+        return result
+
+
+class CoherentCursor(CoherentCursorMixin, CursorWrapper):
+    """Django's cursor."""
+
+
+class CoherentDebugCursor(CoherentCursorMixin, CursorDebugWrapper):
+    """Django's cursor that logs."""
+
+
+class StoreWrapper(Participant):
+    """Django's wrapper around a connection that a Storm store uses too.
+
+    The wrapper opens and closes the raw connection, as the stock engine does, and lends it to the
+    store. While no transaction is open the driver is in autocommit. An outermost ``atomic()``, or
+    the store's first use, joins the thread's Zope transaction.
+    """
+
+    data_manager_class = StoreDataManager
+    _data_manager: StoreDataManager | None
+    store_database_class: ClassVar[Callable[[URI, str], Database]]
+
+    def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
+        self.store_settings: StoreSettings = conf.store_of_alias(alias, settings_dict)
+        if "STORE" not in settings_dict:
+            # In place: it is settings.DATABASES[alias], where Django puts the test database's name
+            # and which all threads share.
+            self.fill_in(settings_dict, self.store_settings.parsed())
+            settings_dict["STORE"] = self.store_settings
+        # The store connections of other threads too, where a wrapper is handed to one.
+        self._borrowers: weakref.WeakSet[Any] = weakref.WeakSet()
+        watch()
+        super().__init__(settings_dict, alias)
+
+    def fill_in(self, settings_dict: dict[str, Any], uri: URI) -> None:
+        """Put the parts of the URI where Django's code for the vendor looks for them."""
+        parts = {
+            "NAME": uri.database,
+            "USER": uri.username,
+            "PASSWORD": uri.password,
+            "HOST": uri.host,
+            "PORT": uri.port,
+        }
+        for key, value in parts.items():
+            if key != "NAME" and settings_dict.get(key):
+                raise ImproperlyConfigured(
+                    f"DATABASES[{self.store_settings.name!r}] sets {key}, which comes from the "
+                    f"store's URI; remove it there or put it into the URI"
+                )
+            settings_dict[key] = "" if value is None else str(value)
+        settings_dict["OPTIONS"] = {
+            **self.options_of_uri(dict(uri.options)),
+            **settings_dict["OPTIONS"],
+        }
+
+    def options_of_uri(self, options: dict[str, str]) -> dict[str, Any]:
+        """What the options of the URI are in ``OPTIONS`` of ``DATABASES``."""
+        return dict(options)
+
+    # The store and its connection.
+
+    @property
+    def store(self) -> Store | None:
+        """This thread's store, if it has been made."""
+        return existing_store(self.store_settings.name)
+
+    def make_store_database(self) -> Database:
+        """Storm's ``Database`` whose connections borrow those of this alias."""
+        return type(self).store_database_class(self.store_settings.parsed(), self.alias)
+
+    def store_uri(self) -> URI:
+        """The store's URI, with the name of the test database while tests run."""
+        uri = self.store_settings.parsed()
+        uri.database = self.settings_dict["NAME"] or None
+        return uri
+
+    def open(self) -> Any:
+        """The raw connection, opened now if it is not open. Does not join a transaction."""
+        with self._joining_suspended():
+            self.ensure_connection()
+        return self.connection
+
+    def lend_to(self, borrower: Any) -> None:
+        """Keep a store's connection informed of when the raw one is replaced or closed."""
+        self._borrowers.add(borrower)
+
+    def connect(self) -> None:
+        super().connect()
+        for borrower in tuple(self._borrowers):
+            borrower.attach(self.connection)
+
+    def _close(self) -> None:
+        for borrower in tuple(self._borrowers):
+            borrower.detach()
+        super()._close()
+
+    # Coherence.
+
+    def flush_store(self) -> None:
+        """Send what Storm has pending."""
+        store = self.store
+        if store is not None and store._dirty and store._implicit_flush_block_count == 0:
+            store.flush()
+
+    def reset_store(self) -> None:
+        """Have Storm forget what it has pending and what it believes, as after a rollback."""
+        store = self.store
+        if store is not None:
+            with store._connection.no_transaction_control():
+                store.rollback()
+
+    def watch_store(self) -> None:
+        """Notice the next use of the store."""
+        store = self.store
+        if store is not None and store._register_for_txn:
+            watch_store(store, self.alias)
+
+    def before_statement(self) -> None:
+        """Django is about to execute a statement."""
+        if self._data_manager is None and not self.autocommit:
+            self._join_for_django()  # set_autocommit(False), then a commit: the next transaction
+        self.flush_store()
+
+    def after_statement(self, sql: Any) -> None:
+        """Django has executed a statement, which may have changed what Storm has cached."""
+        store = self.store
+        if store is not None and not _only_reads(sql):
+            store.invalidate()
+
+    def make_cursor(self, cursor: Any) -> CursorWrapper:
+        return CoherentCursor(cursor, self)
+
+    def make_debug_cursor(self, cursor: Any) -> CursorDebugWrapper:
+        return CoherentDebugCursor(cursor, self)
+
+    def _savepoint(self, sid: str) -> None:
+        self.flush_store()
+        super()._savepoint(sid)
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        self.reset_store()
+        super()._savepoint_rollback(sid)
+
+    def _savepoint_allowed(self) -> bool:
+        return bool(self._data_manager) or super()._savepoint_allowed()
+
+    # Transactions.
+
+    @async_unsafe
+    def join_store(self) -> bool:
+        """Storm is about to use the store. True if the connection is now in a transaction."""
+        manager = self._data_manager
+        if manager is None:
+            self.join()
+        elif manager.status == LOST:
+            raise TransactionManagementError(
+                "the transaction was aborted inside the scope that owns it; nothing more can be "
+                "done until that scope has ended"
+            )
+        return self._data_manager is not None
+
+    def _join_for_django(self) -> None:
+        """Django leaves autocommit: by an outermost ``atomic()``, or by ``set_autocommit()``."""
+        if self._data_manager is None and not self._no_join and self.is_current():
+            guard = guard_of(current_transaction())
+            manager = StoreDataManager(self, guard)
+            manager.begin_for_django()
+            self._enter(manager)
+
+    def _join_if_due(self) -> None:
+        manager = self._data_manager
+        if manager is not None and manager.status == LOST and not is_managed():
+            manager.unwind()
+        super()._join_if_due()
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        super()._set_autocommit(autocommit)
+        if not autocommit:
+            self._join_for_django()
+
+    def _commit(self) -> None:
+        manager = self._data_manager
+        if manager is None or not manager.is_djangos:
+            super()._commit()
+            return
+        obstacle = manager.guard.obstacle()
+        if obstacle is not None:
+            self._rollback()
+            raise obstacle
+        manager.guard.commit()
+
+    def _rollback(self) -> None:
+        manager = self._data_manager
+        if manager is None or not manager.is_djangos:
+            super()._rollback()
+        elif manager.guard.ended_by_other:
+            manager.end(failed=True)
+            manager.guard.disown()
+        else:
+            manager.guard.abort()
+
+    def end_in_driver(self, *, failed: bool) -> None:
+        """Commit or roll back on the raw connection."""
+        if failed:
+            super()._rollback()
+        else:
+            super()._commit()
+
+    def end_for_store(self, *, failed: bool) -> None:
+        """``Store.commit()`` or ``Store.rollback()`` was called by the application.
+
+        Where nobody else ends the transaction that is its end, for this store. Raises
+        ``TransactionManagementError`` if somebody does.
+        """
+        manager = self._data_manager
+        if manager is None:
+            return
+        verb = "rollback" if failed else "commit"
+        if manager.is_djangos or is_managed() or self.atomic_blocks[-1] is not manager.atomic:
+            if failed:
+                manager.guard.doom()  # Storm has dropped what was pending
+            raise TransactionManagementError(
+                f"Store.{verb}() was called inside a transaction that other code ends; remove the "
+                f"call, or raise an exception to roll back"
+            )
+        try:
+            manager.end(failed=failed)
+        except Error:
+            if not failed:
+                raise

@@ -1,0 +1,140 @@
+"""System checks: stores that can't work, found before the first connection."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
+
+from storm_django.conf import ENGINE, OPTIONS, SCHEMES, StoreSettings, conf
+from storm_django.schemas import load_schema
+
+DRIVERS = {"postgresql": ("psycopg2", "psycopg2-binary"), "mysql": ("MySQLdb", "mysqlclient")}
+"""The module and the PyPI package of each driver that does not come with Python."""
+
+
+def _used_stores() -> list[StoreSettings]:
+    """The stores of the settings, also those that an alias carries, as far as they are readable."""
+    try:
+        stores = dict(conf.stores)
+    except ImproperlyConfigured:
+        return []
+    for alias, database in settings.DATABASES.items():
+        if database.get("ENGINE") == ENGINE:
+            try:
+                store = conf.store_of_alias(alias, database)
+            except ImproperlyConfigured:
+                continue
+            stores.setdefault(store.name, store)
+    return list(stores.values())
+
+
+@register()
+def check_stores(**kwargs: Any) -> list[CheckMessage]:
+    """The form of ``STORM_STORES``."""
+    try:
+        conf.stores  # noqa: B018
+    except ImproperlyConfigured as error:
+        return [
+            Error(
+                str(error),
+                hint=f"An entry is a URI, or a dict with the keys {', '.join(sorted(OPTIONS))}.",
+                id="storm_django.E001",
+            )
+        ]
+    return []
+
+
+@register()
+def check_uris(**kwargs: Any) -> list[CheckMessage]:
+    """The URI of each store."""
+    messages: list[CheckMessage] = []
+    for store in _used_stores():
+        try:
+            store.parsed()
+        except ImproperlyConfigured as error:
+            messages.append(
+                Error(
+                    str(error),
+                    hint=f"A URI begins with one of: {', '.join(SCHEMES)}.",
+                    id="storm_django.E002",
+                )
+            )
+    return messages
+
+
+@register()
+def check_aliases(**kwargs: Any) -> list[CheckMessage]:
+    """Each alias with our engine names a store of its own."""
+    try:
+        if _stores_are_readable():
+            conf.aliases()
+    except ImproperlyConfigured as error:
+        return [
+            Error(
+                str(error),
+                hint="NAME is a key of STORM_STORES that no other alias names, or a URI.",
+                id="storm_django.E003",
+            )
+        ]
+    return []
+
+
+def _stores_are_readable() -> bool:
+    return not check_stores()
+
+
+@register()
+def check_drivers(**kwargs: Any) -> list[CheckMessage]:
+    """The driver of each store is installed, and is the one that both ORMs use."""
+    messages: list[CheckMessage] = []
+    vendors = set()
+    for store in _used_stores():
+        try:
+            vendors.add(store.vendor)
+        except ImproperlyConfigured:
+            continue  # check_uris tells
+    for vendor in sorted(vendors & set(DRIVERS)):
+        module, package = DRIVERS[vendor]
+        if find_spec(module) is None:
+            messages.append(
+                Error(
+                    f"A store is on {vendor}, whose driver {module} is not installed.",
+                    hint=f"pip install {package}",
+                    id="storm_django.E004",
+                )
+            )
+    if "postgresql" in vendors and find_spec("psycopg") is not None:
+        messages.append(
+            Error(
+                "psycopg 3 is installed. Django uses it instead of psycopg2, and Storm can't: "
+                "they would not share a connection.",
+                hint="pip uninstall psycopg",
+                id="storm_django.E005",
+            )
+        )
+    return messages
+
+
+@register()
+def check_schemas(**kwargs: Any) -> list[CheckMessage]:
+    """``SCHEMA`` of each store can be imported."""
+    messages: list[CheckMessage] = []
+    for store in _used_stores():
+        if store.schema is None:
+            continue
+        try:
+            load_schema(store)
+        except ImproperlyConfigured as error:
+            messages.append(
+                Error(
+                    str(error),
+                    hint="SCHEMA is the dotted path of a storm.schema.Schema, or of a function of "
+                    "a store that returns one.",
+                    id="storm_django.E006",
+                )
+            )
+    return messages

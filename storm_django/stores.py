@@ -1,0 +1,134 @@
+"""Stores by name: those of ``storm.zope.zstorm.global_zstorm``, one for each thread."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, connections
+from storm.store import Store
+from storm.zope.interfaces import ZStormError
+from storm.zope.zstorm import ZStorm, global_zstorm, register_store_with_transaction
+
+from storm_django.conf import ENGINE, conf
+
+
+class SharedZStorm(ZStorm):
+    """The global ZStorm, whose stores join the transaction together with Django's connection."""
+
+    def create(self, name: str | None, uri: Any = None) -> Store:
+        store = super().create(name, uri)
+        alias = getattr(store.get_database(), "alias", None)
+        if alias is not None:
+            # ZStorm's own data manager knows no savepoints and nothing of Django.
+            store._event.unhook(
+                "register-transaction", register_store_with_transaction, weakref.ref(self)
+            )
+            watch_store(store, alias)
+        return store
+
+
+def watch_store(store: Store, alias: str) -> None:
+    """Have Django's connection join the transaction as soon as Storm uses the store."""
+    store._event.hook("register-transaction", _store_is_used, alias)
+
+
+def _store_is_used(store: Store, alias: str) -> bool | None:
+    if not store._register_for_txn:  # ZStorm.remove() lets it go
+        return False
+    if global_zstorm.get_name(store) is None:
+        raise ZStormError(
+            "the store belongs to another thread; call get_store() in the thread that uses it"
+        )
+    joined: bool = connections[alias].join_store()
+    # Unhooked until the transaction has ended.
+    return False if joined else None
+
+
+_lock = threading.Lock()
+_configured: set[str] = set()
+
+
+def _configure(name: str) -> None:
+    """Tell ZStorm of a store, once in a process."""
+    with _lock:
+        if name in _configured:
+            return
+        stores = conf.stores
+        alias = conf.aliases().get(name)
+        if alias is not None:
+            # Making the wrapper fills in settings.DATABASES[alias].
+            database = connections[alias].make_store_database()
+            uri = str(database.get_uri())
+        elif name in stores:
+            uri = stores[name].uri
+            database = None
+        else:
+            raise ImproperlyConfigured(
+                f"there is no store {name!r}; STORM_STORES has {', '.join(stores) or 'none'}"
+            )
+        global_zstorm.__class__ = SharedZStorm
+        global_zstorm.set_default_uri(name, uri)
+        if database is not None:
+            # The one that opens its connection through Django's wrapper.
+            global_zstorm._default_databases[name] = database
+        _configured.add(name)
+
+
+def forget_configuration() -> None:
+    """Read the settings of the stores again at their next use; for changed settings in tests."""
+    with _lock:
+        _configured.clear()
+
+
+def _default_name() -> str:
+    database = connections.settings[DEFAULT_DB_ALIAS]
+    if database["ENGINE"] != ENGINE:
+        raise ImproperlyConfigured(
+            f"get_store() without a name is the store of DATABASES['default'], whose ENGINE is "
+            f"{database['ENGINE']!r}, not {ENGINE!r}; name the store"
+        )
+    return conf.store_of_alias(DEFAULT_DB_ALIAS, database).name
+
+
+def get_store(name: str | None = None) -> Store:
+    """This thread's store called ``name``, made and connected at the first call.
+
+    Without a name it is the store behind the ``default`` alias. The store joins the thread's
+    transaction when it is used; never call its ``commit()`` in code that did not begin the
+    transaction. Raises ``ImproperlyConfigured`` for an unknown name, and Storm's
+    ``DatabaseError`` if the server can't be reached.
+    """
+    if name is None:
+        name = _default_name()
+    if name not in _configured:
+        _configure(name)
+    return global_zstorm.get(name)
+
+
+def existing_store(name: str) -> Store | None:
+    """This thread's store called ``name`` if it has been made."""
+    store: Store | None = global_zstorm._named.get(name)
+    return store
+
+
+def get_store_uri(name: str | None = None) -> str:
+    """The URI of the store called ``name`` (default: that behind the ``default`` alias).
+
+    While tests run it names the test database. It holds the password if the settings do. Raises
+    ``ImproperlyConfigured`` for an unknown name.
+    """
+    if name is None:
+        name = _default_name()
+    alias = conf.aliases().get(name)
+    if alias is not None:
+        uri = connections[alias].store_uri()
+        return str(uri)
+    stores = conf.stores
+    if name not in stores:
+        raise ImproperlyConfigured(
+            f"there is no store {name!r}; STORM_STORES has {', '.join(stores) or 'none'}"
+        )
+    return stores[name].uri

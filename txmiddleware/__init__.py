@@ -1,0 +1,16 @@
+"""One Zope transaction around each request, across every resource that joins it.
+
+The public API is imported from here. Nothing of Storm or of an application is needed.
+"""
+
+from txmiddleware.decorators import commit_on_success, require_managed
+from txmiddleware.hooks import on_abort, on_commit
+from txmiddleware.scope import is_managed
+
+__all__ = [
+    "commit_on_success",
+    "is_managed",
+    "on_abort",
+    "on_commit",
+    "require_managed",
+]

@@ -1,0 +1,117 @@
+"""System checks: settings that can't work, found before the first request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from txmiddleware.conf import conf
+
+MIDDLEWARE = "txmiddleware.middleware.TransactionMiddleware"
+
+
+@register()
+def check_middleware(**kwargs: Any) -> list[CheckMessage]:
+    """The middleware's place in ``MIDDLEWARE``."""
+    middleware = list(settings.MIDDLEWARE)
+    count = middleware.count(MIDDLEWARE)
+    if count > 1:
+        return [
+            Error(
+                f"MIDDLEWARE names {MIDDLEWARE} {count} times.",
+                hint="Name it once, as the first entry.",
+                id="txmiddleware.E001",
+            )
+        ]
+    if count and middleware[0] != MIDDLEWARE:
+        outside = ", ".join(middleware[: middleware.index(MIDDLEWARE)])
+        return [
+            Warning(
+                f"{MIDDLEWARE} is not the first entry of MIDDLEWARE. What {outside} does is not "
+                f"part of the request's transaction, and its failure does not undo the request.",
+                hint="Move it to the top, or silence this check if that is what you want.",
+                id="txmiddleware.W001",
+            )
+        ]
+    return []
+
+
+@register()
+def check_atomic_requests(**kwargs: Any) -> list[CheckMessage]:
+    """``ATOMIC_REQUESTS`` adds a savepoint to each request that is one transaction already."""
+    if MIDDLEWARE not in settings.MIDDLEWARE:
+        return []
+    return [
+        Warning(
+            f"DATABASES[{alias!r}] has ATOMIC_REQUESTS beside {MIDDLEWARE}: each view costs a "
+            f"savepoint more and gains nothing.",
+            hint="Remove ATOMIC_REQUESTS.",
+            id="txmiddleware.W002",
+        )
+        for alias in connections
+        if connections.settings[alias].get("ATOMIC_REQUESTS")
+    ]
+
+
+@register()
+def check_databases(**kwargs: Any) -> list[CheckMessage]:
+    """``TX_DATABASES`` names aliases that exist."""
+    aliases = getattr(settings, "TX_DATABASES", None)
+    if aliases is None:
+        return []
+    if isinstance(aliases, str) or not all(isinstance(alias, str) for alias in aliases):
+        return [
+            Error(
+                f"TX_DATABASES is {aliases!r}, not a list of database aliases.",
+                hint='Write TX_DATABASES = ["default"], or remove it for all databases.',
+                id="txmiddleware.E002",
+            )
+        ]
+    return [
+        Error(
+            f"TX_DATABASES names {alias!r}, which is not in DATABASES.",
+            hint=f"Use some of: {', '.join(connections)}.",
+            id="txmiddleware.E003",
+        )
+        for alias in aliases
+        if alias not in connections.settings
+    ]
+
+
+@register()
+def check_commit_veto(**kwargs: Any) -> list[CheckMessage]:
+    """``TX_COMMIT_VETO`` is a callable or the dotted path of one."""
+    found = getattr(settings, "TX_COMMIT_VETO", None)
+    if found is None:
+        return []
+    try:
+        veto = import_string(found) if isinstance(found, str) else conf.commit_veto
+    except ImportError:
+        veto = None
+    if callable(veto):
+        return []
+    return [
+        Error(
+            f"TX_COMMIT_VETO is {found!r}, which is not a function that can be imported.",
+            hint="Name a function of request and response that returns true to abort.",
+            id="txmiddleware.E004",
+        )
+    ]
+
+
+@register()
+def check_commit_safe_methods(**kwargs: Any) -> list[CheckMessage]:
+    """``TX_COMMIT_SAFE_METHODS`` is a boolean."""
+    return [
+        Error(
+            f"{name} is {getattr(settings, name)!r}, not True or False.",
+            hint=f"Write {name} = True, or False to abort after each GET.",
+            id="txmiddleware.E005",
+        )
+        for name in ("TX_COMMIT_SAFE_METHODS", "STORM_COMMIT_SAFE_METHODS")
+        if not isinstance(getattr(settings, name, True), bool)
+    ]

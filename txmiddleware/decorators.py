@@ -1,0 +1,171 @@
+"""``commit_on_success`` and ``require_managed``."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, TypeVar, overload
+
+from asgiref.sync import sync_to_async
+
+from txmiddleware.exceptions import TransactionRequired
+from txmiddleware.guard import current_transaction
+from txmiddleware.scope import Scope, begin, current_scope, is_managed, rollback_to
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@contextmanager
+def _inner(scope: Scope, savepoint: bool) -> Iterator[None]:
+    """A scope in a scope: success does nothing, failure dooms or undoes its own work."""
+    point = current_transaction().savepoint(optimistic=True) if savepoint else None
+    try:
+        yield
+    except BaseException as failure:
+        if point is None:
+            scope.guard.doom(failure)
+        else:
+            rollback_to(point, scope.guard, failure)
+        raise
+
+
+@contextmanager
+def _outermost(name: str, savepoint: bool) -> Iterator[None]:
+    scope = begin(name, savepoint=savepoint)
+    try:
+        yield
+    except BaseException as failure:
+        scope.abort(failure)
+        raise
+    if scope.owns and scope.needs_rollback() and scope.guard.obstacle() is None:
+        scope.abort()  # transaction.set_rollback(True): as in atomic(), no error
+    else:
+        scope.commit()
+
+
+class CommitOnSuccess:
+    """What :func:`commit_on_success` makes: a decorator and a context manager, sync and async."""
+
+    def __init__(self, *, savepoint: bool = False, name: str = "commit_on_success()") -> None:
+        self.savepoint = savepoint
+        self.name = name
+        self._entered = threading.local()
+
+    def __repr__(self) -> str:
+        return f"<{self.name} savepoint={self.savepoint}>"
+
+    def _stack(self) -> list[Any]:
+        # One object may be entered more than once, and by several threads.
+        try:
+            stack: list[Any] = self._entered.stack
+        except AttributeError:
+            stack = self._entered.stack = []
+        return stack
+
+    def __enter__(self) -> None:
+        scope = current_scope()
+        context = (
+            _outermost(self.name, self.savepoint)
+            if scope is None
+            else _inner(scope, self.savepoint)
+        )
+        context.__enter__()
+        self._stack().append(context)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack().pop().__exit__(exc_type, exc, traceback)
+
+    async def __aenter__(self) -> None:
+        # Scopes belong to a thread: that in which Django runs the ORM for async code.
+        await sync_to_async(self.__enter__, thread_sensitive=True)()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await sync_to_async(self.__exit__, thread_sensitive=True)(exc_type, exc, traceback)
+
+    def __call__(self, func: F) -> F:
+        named = CommitOnSuccess(
+            savepoint=self.savepoint, name=f"commit_on_success of {func.__qualname__}()"
+        )
+        if inspect.iscoroutinefunction(func):
+
+            @functools.wraps(func)
+            async def call_async(*args: Any, **kwargs: Any) -> Any:
+                async with named:
+                    return await func(*args, **kwargs)
+
+            return call_async  # type: ignore[return-value]
+
+        @functools.wraps(func)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with named:
+                return func(*args, **kwargs)
+
+        return call  # type: ignore[return-value]
+
+
+@overload
+def commit_on_success(func: F, /) -> F: ...
+@overload
+def commit_on_success(*, savepoint: bool = False) -> CommitOnSuccess: ...
+def commit_on_success(func: F | None = None, /, *, savepoint: bool = False) -> F | CommitOnSuccess:
+    """Commit when the function or ``with`` block ends, abort when it raises.
+
+    Use it as ``@commit_on_success``, ``@commit_on_success(savepoint=True)``,
+    ``with commit_on_success():`` or ``async with commit_on_success():``; a decorated coroutine
+    function works too. Everything that joins the thread's Zope transaction takes part.
+
+    Inside another scope (the middleware, another ``commit_on_success``, an outermost
+    ``atomic()`` on a store) success leaves the commit to the outer one. Failure dooms the whole
+    transaction, even if the exception is caught outside; with ``savepoint=True`` it undoes
+    exactly the inner work, and the outer one may go on. The exception is always raised again.
+
+    Raises :class:`~txmiddleware.exceptions.TransactionDoomed` at the end of the outermost scope
+    if an inner one failed and the exception was caught: nothing was committed.
+    """
+    scope = CommitOnSuccess(savepoint=savepoint)
+    return scope if func is None else scope(func)
+
+
+def require_managed(func: F) -> F:
+    """Refuse to run ``func`` outside a managed transaction. For code that others reuse.
+
+    Works for functions and coroutine functions. Raises
+    :class:`~txmiddleware.exceptions.TransactionRequired` unless :func:`is_managed`.
+    """
+
+    def check() -> None:
+        if not is_managed():
+            raise TransactionRequired(
+                f"{func.__qualname__}() must run inside a managed transaction: call it in "
+                f"commit_on_success() or in a request under TransactionMiddleware"
+            )
+
+    if inspect.iscoroutinefunction(func):
+
+        @functools.wraps(func)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            await sync_to_async(check, thread_sensitive=True)()
+            return await func(*args, **kwargs)
+
+        return call_async  # type: ignore[return-value]
+
+    @functools.wraps(func)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        check()
+        return func(*args, **kwargs)
+
+    return call  # type: ignore[return-value]

@@ -1,0 +1,181 @@
+"""Who may end a Zope transaction, and what runs once it has ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import transaction
+from transaction.interfaces import ITransaction, NoTransaction
+
+from txmiddleware.exceptions import TransactionDoomed, TransactionManagementError
+
+logger = logging.getLogger("txmiddleware")
+
+Callback = Callable[[], Any]
+
+# The key under which a transaction keeps its guard: Transaction.data() goes by identity.
+_KEY = object()
+
+
+class Guard:
+    """Stands before ``commit()`` and ``abort()`` of one transaction.
+
+    The transaction's own two methods are covered by the guard's on that one instance, because
+    none of its hooks serves: a hook before commit is forgotten once it has raised, a synchronizer
+    can't tell a commit from an abort, and all that run after a commit run while the transaction
+    is still the thread's current one, so that a callback couldn't use a database.
+    """
+
+    def __init__(self, txn: ITransaction) -> None:
+        self.transaction = txn
+        self.owner: str | None = None  # what ends the transaction; None: whoever calls commit()
+        self.ended_by_other = False  # abort() was called by somebody who is not the owner
+        self.failure: BaseException | None = None  # of the first inner scope that doomed it
+        self.ending = False
+        self._explicit = False
+        self._on_commit: list[tuple[Callback, bool]] = []
+        self._on_abort: list[tuple[Callback, bool]] = []
+        txn.set_data(_KEY, self)
+        txn.commit = self._commit
+        txn.abort = self._abort
+
+    def own(self, owner: str) -> None:
+        """Let nobody but the caller end the transaction from now on.
+
+        ``owner`` names the caller in errors. A second ``transaction.begin()`` raises
+        ``AlreadyInTransaction`` until the end: that is the manager's explicit mode.
+        """
+        self.owner = owner
+        self._explicit = transaction.manager.explicit
+        transaction.manager.explicit = True
+
+    def commit(self) -> None:
+        """Commit as the owner. What fails is aborted before the error is raised again."""
+        self.ending = True
+        try:
+            self.transaction.commit()
+        except BaseException:
+            self._abort_quietly()
+            raise
+        finally:
+            self.disown()
+
+    def abort(self) -> None:
+        """Abort as the owner. A resource that can't be rolled back is logged."""
+        self.ending = True
+        try:
+            self._abort_quietly()
+        finally:
+            self.disown()
+
+    def doom(self, failure: BaseException | None = None) -> None:
+        """Make the transaction uncommittable, and remember the first ``failure`` that did."""
+        if self.failure is None:
+            self.failure = failure
+        # A transaction whose commit or savepoint failed can't be committed anyway.
+        if self.transaction.status == "Active":
+            self.transaction.doom()
+
+    def obstacle(self) -> TransactionManagementError | None:
+        """Why the owner can't commit, as an error to raise; None if it can."""
+        if self.ended_by_other:
+            return TransactionManagementError(
+                f"transaction.abort() was called inside {self.owner}; nothing was committed. Raise "
+                f"an exception instead of aborting a transaction that other code began"
+            )
+        if not self.transaction.isDoomed():
+            return None
+        error = TransactionDoomed(
+            "the transaction is doomed and nothing was committed: "
+            + (
+                "transaction.doom() was called"
+                if self.failure is None
+                else f"an inner scope failed with {self.failure!r}, and that exception was caught "
+                f"outside of it; use commit_on_success(savepoint=True) there to undo only its work"
+            )
+        )
+        error.__cause__ = self.failure
+        return error
+
+    def on_commit(self, callback: Callback, *, robust: bool = True) -> None:
+        """Run ``callback`` after the commit; unless ``robust``, its error reaches the committer."""
+        self._on_commit.append((callback, robust))
+
+    def on_abort(self, callback: Callback) -> None:
+        """Run ``callback`` after an abort or a failed commit."""
+        self._on_abort.append((callback, True))
+
+    def _commit(self) -> None:
+        if self.owner is not None and not self.ending:
+            raise TransactionManagementError(
+                f"transaction.commit() was called inside {self.owner}, which ends the transaction "
+                f"itself; remove the call, or make it outside"
+            )
+        type(self.transaction).commit(self.transaction)
+        self._release()
+        run(self._on_commit)
+
+    def _abort(self) -> None:
+        if self.owner is not None and not self.ending:
+            self.ended_by_other = True
+        try:
+            type(self.transaction).abort(self.transaction)
+        finally:
+            self._release()
+            run(self._on_abort)
+
+    def _abort_quietly(self) -> None:
+        try:
+            self.transaction.abort()
+        except Exception:
+            logger.exception("a resource could not be rolled back")
+
+    def _release(self) -> None:
+        # The two methods and the guard hold each other: without this each transaction would
+        # wait for the garbage collector, and its resources with it.
+        self.transaction.__dict__.pop("commit", None)
+        self.transaction.__dict__.pop("abort", None)
+
+    def disown(self) -> None:
+        """Let go of a transaction that :meth:`own` was called for, without ending it."""
+        if self.owner is not None:
+            self.owner = None
+            transaction.manager.explicit = self._explicit
+
+
+def run(callbacks: list[tuple[Callback, bool]]) -> None:
+    """Call each callback once, also those that one of them adds."""
+    while callbacks:
+        callback, robust = callbacks.pop(0)
+        try:
+            callback()
+        except Exception:
+            if not robust:
+                raise
+            name = getattr(callback, "__qualname__", repr(callback))
+            logger.exception("%s failed after the transaction had ended", name)
+
+
+def guard_of(txn: ITransaction) -> Guard:
+    """The guard of ``txn``, made at the first call."""
+    try:
+        guard: Guard = txn.data(_KEY)
+    except KeyError:
+        guard = Guard(txn)
+    return guard
+
+
+def current_transaction() -> ITransaction:
+    """The thread's transaction.
+
+    Raises ``TransactionManagementError`` if it was aborted by code that had not begun it.
+    """
+    try:
+        return transaction.manager.get()
+    except NoTransaction:
+        raise TransactionManagementError(
+            "transaction.abort() was called inside a scope that had not ended; nothing more can "
+            "be done in that scope: raise an exception instead of aborting"
+        ) from None

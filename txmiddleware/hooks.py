@@ -1,0 +1,38 @@
+"""Callbacks that run once a transaction has ended."""
+
+from __future__ import annotations
+
+from transaction.interfaces import ITransaction
+
+from txmiddleware.guard import Callback, current_transaction, guard_of, run
+from txmiddleware.scope import has_joined, is_managed
+
+
+def _is_idle(txn: ITransaction) -> bool:
+    return not has_joined(txn) and not is_managed()
+
+
+def on_commit(callback: Callback, *, robust: bool = True) -> None:
+    """Call ``callback()`` once, after the current transaction has been committed in every resource.
+
+    It runs outside the transaction, in the same thread, where it can use the databases. If no
+    transaction is open it runs at once, as with Django's ``on_commit``. If the transaction is
+    aborted it does not run. An error is logged and stops nobody, unless ``robust`` is false:
+    then it reaches the code that committed.
+    """
+    txn = current_transaction()
+    if _is_idle(txn):
+        run([(callback, robust)])
+    else:
+        guard_of(txn).on_commit(callback, robust=robust)
+
+
+def on_abort(callback: Callback) -> None:
+    """Call ``callback()`` once, after the current transaction has been aborted or failed to commit.
+
+    It runs outside the transaction, in the same thread; an error in it is logged. If no
+    transaction is open there is nothing that could be aborted, and it never runs.
+    """
+    txn = current_transaction()
+    if not _is_idle(txn):
+        guard_of(txn).on_abort(callback)
