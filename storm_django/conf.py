@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.conf import settings
@@ -27,6 +27,10 @@ class StoreSettings:
     uri: str
     schema: str | None = None
     """Dotted path of a ``storm.schema.Schema``, or of a function of a store that returns one."""
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The same as plain values, which can stand in a settings module."""
+        return asdict(self)
 
     def parsed(self) -> URI:
         """The URI in its parts. Raises ``ImproperlyConfigured`` if it is none of ours."""
@@ -91,8 +95,7 @@ class Conf:
         ``ImproperlyConfigured`` if it is neither.
         """
         if "STORE" in database:  # NAME has been replaced by that of the database
-            found: StoreSettings = database["STORE"]
-            return found
+            return StoreSettings(**database["STORE"])
         name = str(database.get("NAME") or "")
         stores = self.stores
         if name in stores:

@@ -48,4 +48,9 @@ def get_schema(settings: StoreSettings, store: Store) -> Schema:
 def upgrade_schema(settings: StoreSettings) -> None:
     """Create the tables of a store, or apply the patches that it lacks, and commit."""
     store = get_store(settings.name)
-    get_schema(settings, store).upgrade(store)
+    try:
+        get_schema(settings, store).upgrade(store)
+        store.commit()
+    except BaseException:
+        store.rollback()
+        raise

@@ -107,6 +107,11 @@ class DatabaseDataManager:
         """Whether no block was open when the connection joined."""
         return self.connection.atomic_blocks[0] is self.atomic
 
+    @property
+    def is_on_top(self) -> bool:
+        """Whether all blocks that were opened since the connection joined have ended."""
+        return self.connection.atomic_blocks[-1:] == [self.atomic]
+
     def end(self, *, failed: bool) -> None:
         """Commit, or roll back, and let the connection go."""
         connection = self.connection
@@ -126,7 +131,7 @@ class DatabaseDataManager:
     def abort(self, txn: ITransaction) -> None:
         if self.status != ACTIVE:
             return
-        if self.connection.atomic_blocks[-1:] != [self.atomic]:
+        if not self.is_on_top:
             self.status = LOST
             self.connection._restart_transaction()
             return
@@ -148,7 +153,7 @@ class DatabaseDataManager:
                 f"error in an atomic block without savepoint, set_rollback(True) or a closed "
                 f"connection asks for a rollback"
             ) from self.connection.rollback_exc
-        if self.connection.atomic_blocks[-1:] != [self.atomic]:
+        if not self.is_on_top:
             raise TransactionManagementError(
                 f"transaction.commit() was called inside an atomic() block on database "
                 f"{self.connection.alias!r}; call it outside"

@@ -37,6 +37,7 @@ class Guard:
         self._explicit = False
         self._on_commit: list[tuple[Callback, bool]] = []
         self._on_abort: list[tuple[Callback, bool]] = []
+        self._due: list[tuple[Callback, bool]] = []
         txn.set_data(_KEY, self)
         txn.commit = self._commit
         txn.abort = self._abort
@@ -52,7 +53,10 @@ class Guard:
         transaction.manager.explicit = True
 
     def commit(self) -> None:
-        """Commit as the owner. What fails is aborted before the error is raised again."""
+        """Commit as the owner. What fails is aborted before the error is raised again.
+
+        The callbacks wait for :meth:`run_callbacks`.
+        """
         self.ending = True
         try:
             self.transaction.commit()
@@ -63,7 +67,10 @@ class Guard:
             self.disown()
 
     def abort(self) -> None:
-        """Abort as the owner. A resource that can't be rolled back is logged."""
+        """Abort as the owner. A resource that can't be rolled back is logged.
+
+        The callbacks wait for :meth:`run_callbacks`.
+        """
         self.ending = True
         try:
             self._abort_quietly()
@@ -114,8 +121,7 @@ class Guard:
                 f"itself; remove the call, or make it outside"
             )
         type(self.transaction).commit(self.transaction)
-        self._release()
-        run(self._on_commit)
+        self._ended(self._on_commit)
 
     def _abort(self) -> None:
         if self.owner is not None and not self.ending:
@@ -123,14 +129,23 @@ class Guard:
         try:
             type(self.transaction).abort(self.transaction)
         finally:
-            self._release()
-            run(self._on_abort)
+            self._ended(self._on_abort)
 
     def _abort_quietly(self) -> None:
         try:
             self.transaction.abort()
         except Exception:
             logger.exception("a resource could not be rolled back")
+
+    def run_callbacks(self) -> None:
+        """Call what waits for the end, once the owner has left the thread idle."""
+        run(self._due)
+
+    def _ended(self, callbacks: list[tuple[Callback, bool]]) -> None:
+        self._release()
+        self._due = callbacks
+        if not self.ending:
+            self.run_callbacks()
 
     def _release(self) -> None:
         # The two methods and the guard hold each other: without this each transaction would

@@ -26,4 +26,6 @@ def abort_leftovers(**kwargs: Any) -> None:
     if not has_joined(txn) or guard_of(txn).owner is not None:
         return
     logger.warning("aborted a transaction that nobody had ended: %r", txn._resources)
-    guard_of(txn).abort()
+    guard = guard_of(txn)
+    guard.abort()
+    guard.run_callbacks()

@@ -119,6 +119,7 @@ class Scope:
             self.guard.commit()
         finally:
             self._close()
+            self.guard.run_callbacks()
 
     def abort(self, failure: BaseException | None = None) -> None:
         """End the scope badly: roll its own transaction back, or doom that of another."""
@@ -127,6 +128,7 @@ class Scope:
                 self.guard.abort()
             finally:
                 self._close()
+                self.guard.run_callbacks()
         else:
             self._leave(failed=True, failure=failure)
 

@@ -9,10 +9,11 @@ import psycopg2.extensions
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
+from django.utils.functional import cached_property
 from storm.databases.postgres import Postgres, PostgresConnection
 
 from storm_django.backend.creation import SchemaCreationMixin
-from storm_django.backend.shared import StoreWrapper
+from storm_django.backend.shared import CoherentCursorMixin, StoreWrapper
 from storm_django.backend.storm_side import BorrowedConnection, BorrowingDatabase
 
 ISOLATION = {
@@ -52,11 +53,32 @@ class DatabaseCreation(SchemaCreationMixin, base.DatabaseCreation):
     """Makes and destroys test databases."""
 
 
+class CoherentDebugCursor(CoherentCursorMixin, base.CursorDebugWrapper):
+    """Django's cursor that logs, COPY too."""
+
+
+class DatabaseFeatures(base.DatabaseFeatures):
+    """What is otherwise than in the stock engine."""
+
+    @cached_property
+    def django_test_skips(self) -> dict[str, set[str]]:
+        level = "backends.postgresql.tests.Tests"
+        return {
+            **super().django_test_skips,
+            "The isolation level is that of the store's URI, so it is always a stated one.": {
+                f"{level}.test_connect_isolation_level",
+                f"{level}.test_connect_invalid_isolation_level",
+            },
+        }
+
+
 class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
     """Django's wrapper."""
 
     store_database_class = StoreDatabase
     creation_class = DatabaseCreation
+    features_class = DatabaseFeatures
+    debug_cursor_class = CoherentDebugCursor
 
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
         if is_psycopg3:

@@ -16,7 +16,7 @@ from storm.uri import URI
 from transaction.interfaces import ITransaction
 from txmiddleware.databases import ACTIVE, ENDED, LOST, DatabaseDataManager, Participant
 from txmiddleware.exceptions import TransactionManagementError
-from txmiddleware.guard import current_transaction, guard_of
+from txmiddleware.guard import Guard, current_transaction, guard_of
 from txmiddleware.scope import is_managed, watch
 
 from storm_django.conf import StoreSettings, conf
@@ -35,14 +35,39 @@ class StoreDataManager(DatabaseDataManager):
 
     connection: StoreWrapper
 
-    def __init__(self, connection: StoreWrapper, guard: Any) -> None:
+    def __init__(self, connection: StoreWrapper, guard: Guard) -> None:
         super().__init__(connection, guard)
-        self.is_djangos = False  # joined by an outermost atomic(), which ends the transaction
+        self.is_djangos = False  # joined by an outermost atomic(), which ends this part itself
+        self.is_apart = False  # and somebody else ends the transaction
 
     def begin_for_django(self) -> None:
-        """Join for Django, which has just left autocommit and will commit or roll back itself."""
+        """Join for Django, which has just left autocommit and will commit or roll back itself.
+
+        If a block on another database has begun the transaction, each ends its own part at its
+        own end, as Django's users know it; they share the savepoints.
+        """
         self.is_djangos = True
-        self.guard.own(f"an atomic() block on database {self.connection.alias!r}")
+        self.is_apart = self.guard.owner is not None
+        if not self.is_apart:
+            self.guard.own(f"an atomic() block on database {self.connection.alias!r}")
+
+    def end_for_django(self, *, failed: bool) -> None:
+        """The outermost block ends: commit, or roll back, what it owns."""
+        obstacle = None if failed else self.guard.obstacle()
+        if self.guard.ended_by_other or self.is_apart:
+            if not failed and obstacle is None:
+                self.connection.flush_store()
+            self.end(failed=failed or obstacle is not None)
+            if not self.is_apart:
+                self.guard.disown()
+        elif failed or obstacle is not None:
+            self.guard.abort()
+            self.connection._ended_guard = self.guard
+        else:
+            self.guard.commit()
+            self.connection._ended_guard = self.guard
+        if obstacle is not None:
+            raise obstacle
 
     @property
     def is_test_case(self) -> bool:
@@ -53,9 +78,12 @@ class StoreDataManager(DatabaseDataManager):
     def is_outermost(self) -> bool:
         return self.is_djangos or super().is_outermost
 
+    @property
+    def is_on_top(self) -> bool:
+        return self.guard.ending if self.is_djangos else super().is_on_top
+
     def tpc_begin(self, txn: ITransaction) -> None:
-        if self.status == ACTIVE and self.is_djangos:
-            self.connection.flush_store()
+        if self.is_apart:
             return
         super().tpc_begin(txn)
         if self.status == ACTIVE:
@@ -82,16 +110,13 @@ class StoreDataManager(DatabaseDataManager):
         finally:
             self.connection.watch_store()
 
+    def tpc_vote(self, txn: ITransaction) -> None:
+        if not self.is_apart:
+            super().tpc_vote(txn)
+
     def abort(self, txn: ITransaction) -> None:
-        if self.status == ACTIVE and self.is_djangos and not self.guard.ending:
-            # Django's block is still open, and will find out when it ends.
-            self.connection.reset_store()
-            self.status = LOST
-            self.connection._restart_transaction()
-            return
-        super().abort(txn)
-        if self.status == LOST:
-            self.connection.reset_store()
+        if not self.is_apart:
+            super().abort(txn)
 
 
 class CoherentCursorMixin:
@@ -135,7 +160,9 @@ class StoreWrapper(Participant):
     """
 
     data_manager_class = StoreDataManager
+    debug_cursor_class: type[CursorDebugWrapper] = CoherentDebugCursor
     _data_manager: StoreDataManager | None
+    _ended_guard: Guard | None = None
     store_database_class: ClassVar[Callable[[URI, str], Database]]
 
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
@@ -144,7 +171,7 @@ class StoreWrapper(Participant):
             # In place: it is settings.DATABASES[alias], where Django puts the test database's name
             # and which all threads share.
             self.fill_in(settings_dict, self.store_settings.parsed())
-            settings_dict["STORE"] = self.store_settings
+            settings_dict["STORE"] = self.store_settings.as_dict()
         # The store connections of other threads too, where a wrapper is handed to one.
         self._borrowers: weakref.WeakSet[Any] = weakref.WeakSet()
         watch()
@@ -249,7 +276,7 @@ class StoreWrapper(Participant):
         return CoherentCursor(cursor, self)
 
     def make_debug_cursor(self, cursor: Any) -> CursorDebugWrapper:
-        return CoherentDebugCursor(cursor, self)
+        return self.debug_cursor_class(cursor, self)
 
     def _savepoint(self, sid: str) -> None:
         self.flush_store()
@@ -287,9 +314,27 @@ class StoreWrapper(Participant):
 
     def _join_if_due(self) -> None:
         manager = self._data_manager
-        if manager is not None and manager.status == LOST and not is_managed():
-            manager.unwind()
+        if (
+            manager is not None
+            and manager.status == LOST
+            and not self._no_join
+            and not is_managed()
+        ):
+            with self._joining_suspended():
+                if manager.is_on_top:
+                    manager.unwind()
         super()._join_if_due()
+
+    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+        super().set_autocommit(autocommit, *args, **kwargs)
+        if autocommit and self._ended_guard is not None:
+            # The thread is idle only now: the callbacks can use the database.
+            guard, self._ended_guard = self._ended_guard, None
+            guard.run_callbacks()
+
+    def _restart_transaction(self) -> None:
+        self.reset_store()
+        super()._restart_transaction()
 
     def _set_autocommit(self, autocommit: bool) -> None:
         super()._set_autocommit(autocommit)
@@ -300,22 +345,15 @@ class StoreWrapper(Participant):
         manager = self._data_manager
         if manager is None or not manager.is_djangos:
             super()._commit()
-            return
-        obstacle = manager.guard.obstacle()
-        if obstacle is not None:
-            self._rollback()
-            raise obstacle
-        manager.guard.commit()
+        else:
+            manager.end_for_django(failed=False)
 
     def _rollback(self) -> None:
         manager = self._data_manager
         if manager is None or not manager.is_djangos:
             super()._rollback()
-        elif manager.guard.ended_by_other:
-            manager.end(failed=True)
-            manager.guard.disown()
         else:
-            manager.guard.abort()
+            manager.end_for_django(failed=True)
 
     def end_in_driver(self, *, failed: bool) -> None:
         """Commit or roll back on the raw connection."""
@@ -346,3 +384,6 @@ class StoreWrapper(Participant):
         except Error:
             if not failed:
                 raise
+        finally:
+            # What else has joined stays. ITransaction has no public way out.
+            manager.guard.transaction._unjoin(manager)
