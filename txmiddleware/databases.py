@@ -95,7 +95,7 @@ class DatabaseDataManager:
     def leave(self) -> None:
         """End this part well, inside a block that goes on; nothing to do in the outermost one."""
         if self.status == ACTIVE and not self.is_outermost:
-            self.end(failed=False)
+            self.end_early(failed=False)
 
     def unwind(self) -> None:
         """Close the block that could not be closed while others were open on top of it."""
@@ -127,6 +127,14 @@ class DatabaseDataManager:
             callbacks, self.connection.run_on_commit = self.connection.run_on_commit, []
             for _, callback, _ in callbacks:
                 self.guard.on_commit(callback)
+
+    def end_early(self, *, failed: bool) -> None:
+        """:meth:`end`, and take no part in what the transaction does later."""
+        try:
+            self.end(failed=failed)
+        finally:
+            # ITransaction has no public way out.
+            self.guard.transaction._unjoin(self)
 
     def abort(self, txn: ITransaction) -> None:
         if self.status != ACTIVE:

@@ -8,6 +8,7 @@ from django.db.backends.mysql import base
 from storm.databases.mysql import MySQL, MySQLConnection
 
 from storm_django.backend.creation import SchemaCreationMixin
+from storm_django.backend.features import SharedFeatures
 from storm_django.backend.shared import StoreWrapper
 from storm_django.backend.storm_side import BorrowedConnection, BorrowingDatabase
 
@@ -26,11 +27,16 @@ class DatabaseCreation(SchemaCreationMixin, base.DatabaseCreation):
     """Makes and destroys test databases."""
 
 
+class DatabaseFeatures(SharedFeatures, base.DatabaseFeatures):
+    """What is otherwise than in the stock engine."""
+
+
 class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
     """Django's wrapper."""
 
     store_database_class = StoreDatabase
     creation_class = DatabaseCreation
+    features_class = DatabaseFeatures
 
     def options_of_uri(self, options: dict[str, str]) -> dict[str, Any]:
         # Storm leaves the isolation to the server (repeatable read unless it is configured).

@@ -13,6 +13,7 @@ from django.utils.functional import cached_property
 from storm.databases.postgres import Postgres, PostgresConnection
 
 from storm_django.backend.creation import SchemaCreationMixin
+from storm_django.backend.features import SharedFeatures
 from storm_django.backend.shared import CoherentCursorMixin, StoreWrapper
 from storm_django.backend.storm_side import BorrowedConnection, BorrowingDatabase
 
@@ -57,7 +58,7 @@ class CoherentDebugCursor(CoherentCursorMixin, base.CursorDebugWrapper):
     """Django's cursor that logs, COPY too."""
 
 
-class DatabaseFeatures(base.DatabaseFeatures):
+class DatabaseFeatures(SharedFeatures, base.DatabaseFeatures):
     """What is otherwise than in the stock engine."""
 
     @cached_property

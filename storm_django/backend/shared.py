@@ -380,10 +380,7 @@ class StoreWrapper(Participant):
                 f"call, or raise an exception to roll back"
             )
         try:
-            manager.end(failed=failed)
+            manager.end_early(failed=failed)
         except Error:
             if not failed:
                 raise
-        finally:
-            # What else has joined stays. ITransaction has no public way out.
-            manager.guard.transaction._unjoin(manager)

@@ -22,14 +22,14 @@ def database(name: str) -> dict[str, object]:
             "?isolation=read-committed",
             "mysql": f"mysql://root@127.0.0.1:3306/{PREFIX}_{name}?isolation=read-committed",
         }[VENDOR]
-        return {"ENGINE": "storm_django.backend", "NAME": uri} | TEST
+        return {"ENGINE": "storm_django.backend", "NAME": uri} | _TEST
     if VENDOR == "sqlite":
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
     parts = {"postgresql": POSTGRES, "mysql": MYSQL}[VENDOR]
-    return {"ENGINE": f"django.db.backends.{VENDOR}", "NAME": f"{PREFIX}_{name}"} | parts | TEST
+    return {"ENGINE": f"django.db.backends.{VENDOR}", "NAME": f"{PREFIX}_{name}"} | parts | _TEST
 
 
-TEST: dict[str, object] = (
+_TEST: dict[str, object] = (
     {"TEST": {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_general_ci"}} if VENDOR == "mysql" else {}
 )
 DATABASES = {"default": database("default"), "other": database("other")}

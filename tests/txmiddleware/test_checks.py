@@ -1,0 +1,65 @@
+"""Each check is provoked once."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.test import SimpleTestCase, override_settings
+
+from txmiddleware import checks
+
+TRANSACTIONS = "txmiddleware.middleware.TransactionMiddleware"
+OTHER = "django.middleware.common.CommonMiddleware"
+
+
+def ids(messages: list[object]) -> list[str | None]:
+    return [message.id for message in messages]  # type: ignore[attr-defined]
+
+
+class CheckTest(SimpleTestCase):
+    @override_settings(MIDDLEWARE=[TRANSACTIONS, OTHER, TRANSACTIONS])
+    def test_the_middleware_stands_twice(self) -> None:
+        self.assertEqual(ids(checks.check_middleware()), ["txmiddleware.E001"])
+
+    @override_settings(MIDDLEWARE=[OTHER, TRANSACTIONS])
+    def test_another_middleware_stands_outside(self) -> None:
+        messages = checks.check_middleware()
+        self.assertEqual(ids(messages), ["txmiddleware.W001"])
+        self.assertIn(OTHER, messages[0].msg)
+
+    @override_settings(MIDDLEWARE=[TRANSACTIONS, OTHER])
+    def test_the_first_place_is_right(self) -> None:
+        self.assertEqual(checks.check_middleware(), [])
+
+    @override_settings(MIDDLEWARE=[TRANSACTIONS])
+    def test_atomic_requests_beside_the_middleware(self) -> None:
+        database = settings.DATABASES["plain"]
+        before = database.get("ATOMIC_REQUESTS", False)
+        self.addCleanup(database.__setitem__, "ATOMIC_REQUESTS", before)
+        database["ATOMIC_REQUESTS"] = True
+        self.assertEqual(ids(checks.check_atomic_requests()), ["txmiddleware.W002"])
+
+    def test_databases_is_no_list(self) -> None:
+        for wrong in ("default", [1]):
+            with self.settings(TX_DATABASES=wrong):
+                self.assertEqual(ids(checks.check_databases()), ["txmiddleware.E002"])
+
+    @override_settings(TX_DATABASES=["default", "elsewhere"])
+    def test_databases_names_an_unknown_alias(self) -> None:
+        messages = checks.check_databases()
+        self.assertEqual(ids(messages), ["txmiddleware.E003"])
+        self.assertIn("elsewhere", messages[0].msg)
+
+    def test_the_veto_is_no_function(self) -> None:
+        for wrong in ("no.such.function", 7, "txmiddleware.checks.MIDDLEWARE"):
+            with self.settings(TX_COMMIT_VETO=wrong):
+                self.assertEqual(ids(checks.check_commit_veto()), ["txmiddleware.E004"])
+
+    @override_settings(TX_COMMIT_VETO="txmiddleware.is_managed")
+    def test_the_veto_is_a_function(self) -> None:
+        self.assertEqual(checks.check_commit_veto(), [])
+
+    @override_settings(TX_COMMIT_SAFE_METHODS="no", STORM_COMMIT_SAFE_METHODS=1)
+    def test_safe_methods_is_no_boolean(self) -> None:
+        self.assertEqual(
+            ids(checks.check_commit_safe_methods()), ["txmiddleware.E005", "txmiddleware.E005"]
+        )
