@@ -235,9 +235,29 @@ class StoreWrapper(Participant):
             borrower.attach(self.connection)
 
     def _close(self) -> None:
+        self._end_before_close()
         for borrower in tuple(self._borrowers):
             borrower.detach()
         super()._close()
+
+    def _end_before_close(self) -> None:
+        """The server rolls back what is open. Without this nobody would tell the transaction.
+
+        In a scope it finds out by itself, when it commits.
+        """
+        manager = self._data_manager
+        if manager is None or manager.status == ENDED:
+            return
+        if manager.is_djangos:
+            manager.status = ENDED
+            self._data_manager = None
+            self.reset_store()
+            self.watch_store()
+            if not manager.is_apart:
+                manager.guard.abort()
+                manager.guard.run_callbacks()
+        elif not is_managed() and manager.is_on_top:
+            manager.end_early(failed=True)
 
     # Coherence.
 
@@ -263,7 +283,7 @@ class StoreWrapper(Participant):
     def before_statement(self) -> None:
         """Django is about to execute a statement."""
         if self._data_manager is None and not self.autocommit:
-            self._join_for_django()  # set_autocommit(False), then a commit: the next transaction
+            self.join()
         self.flush_store()
 
     def after_statement(self, sql: Any) -> None:
@@ -304,6 +324,14 @@ class StoreWrapper(Participant):
             )
         return self._data_manager is not None
 
+    def join(self) -> None:
+        if self.closed_in_transaction:
+            pass  # each statement fails until Django's block has ended
+        elif self.autocommit or self.connection is None:
+            super().join()
+        else:  # by hand: set_autocommit(False), and then a commit
+            self._join_for_django()
+
     def _join_for_django(self) -> None:
         """Django leaves autocommit: by an outermost ``atomic()``, or by ``set_autocommit()``."""
         if self._data_manager is None and not self._no_join and self.is_current():
@@ -334,7 +362,8 @@ class StoreWrapper(Participant):
 
     def _restart_transaction(self) -> None:
         self.reset_store()
-        super()._restart_transaction()
+        if not self.closed_in_transaction:
+            super()._restart_transaction()
 
     def _set_autocommit(self, autocommit: bool) -> None:
         super()._set_autocommit(autocommit)
