@@ -42,7 +42,8 @@ def _store_is_used(store: Store, alias: str) -> bool | None:
         raise ZStormError(
             "the store belongs to another thread; call get_store() in the thread that uses it"
         )
-    joined: bool = connections[alias].join_store()
+    wrapper: Any = connections[alias]
+    joined: bool = wrapper.join_store()
     # Unhooked until the transaction has ended.
     return False if joined else None
 
@@ -60,7 +61,8 @@ def _configure(name: str) -> None:
         alias = conf.aliases().get(name)
         if alias is not None:
             # Making the wrapper fills in settings.DATABASES[alias].
-            database = connections[alias].make_store_database()
+            wrapper: Any = connections[alias]
+            database = wrapper.make_store_database()
             uri = str(database.get_uri())
         elif name in stores:
             uri = stores[name].uri
@@ -124,8 +126,8 @@ def get_store_uri(name: str | None = None) -> str:
         name = _default_name()
     alias = conf.aliases().get(name)
     if alias is not None:
-        uri = connections[alias].store_uri()
-        return str(uri)
+        wrapper: Any = connections[alias]
+        return str(wrapper.store_uri())
     stores = conf.stores
     if name not in stores:
         raise ImproperlyConfigured(

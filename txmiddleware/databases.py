@@ -74,7 +74,7 @@ class DatabaseDataManager:
 
     def begin(self) -> None:
         """Open the block. Raises Django's ``OperationalError`` if the server can't be reached."""
-        blocks = self.connection.atomic_blocks
+        blocks: list[Any] = self.connection.atomic_blocks
         # In a block of the application a failure must ask for the rollback of that block; in
         # one of a TestCase it must leave the test's own work alone.
         savepoint = not blocks or blocks[0]._from_testcase
@@ -125,8 +125,8 @@ class DatabaseDataManager:
         """Have what Django would run after this commit wait for that of the other resources."""
         if self.is_outermost:
             callbacks, self.connection.run_on_commit = self.connection.run_on_commit, []
-            for _, callback, _ in callbacks:
-                self.guard.on_commit(callback)
+            for entry in callbacks:
+                self.guard.on_commit(entry[1])
 
     def end_early(self, *, failed: bool) -> None:
         """:meth:`end`, and take no part in what the transaction does later."""
@@ -160,7 +160,7 @@ class DatabaseDataManager:
                 f"the transaction on database {self.connection.alias!r} can't be committed: an "
                 f"error in an atomic block without savepoint, set_rollback(True) or a closed "
                 f"connection asks for a rollback"
-            ) from self.connection.rollback_exc
+            ) from getattr(self.connection, "rollback_exc", None)
         if not self.is_on_top:
             raise TransactionManagementError(
                 f"transaction.commit() was called inside an atomic() block on database "
@@ -206,7 +206,7 @@ class DatabaseSavepoint:
         connection = self.manager.connection
         connection.needs_rollback = False
         try:
-            connection.savepoint_rollback(self.sid)
+            connection.savepoint_rollback(self.sid)  # type: ignore[arg-type]
         except Error:
             connection.needs_rollback = True
             raise
@@ -219,7 +219,7 @@ class DatabaseSavepoint:
 class Participant(BaseDatabaseWrapper):
     """A database wrapper that joins the thread's transaction at its first use in a scope."""
 
-    data_manager_class = DatabaseDataManager
+    data_manager_class: type[DatabaseDataManager] = DatabaseDataManager
     _data_manager: DatabaseDataManager | None = None
     _no_join = 0
 
@@ -307,7 +307,7 @@ class Participant(BaseDatabaseWrapper):
 
 
 @functools.cache
-def _participant_class(wrapper_class: type[BaseDatabaseWrapper]) -> type[Participant]:
+def _participant_class(wrapper_class: Any) -> type[Participant]:
     return type(wrapper_class.__name__, (Participant, wrapper_class), {})
 
 
@@ -317,7 +317,7 @@ def enlist(connection: Any) -> None:
     The object stays the same, since others may hold it: it gets a subclass of its own class.
     """
     if not isinstance(connection, Participant):
-        connection.__class__ = _participant_class(type(connection))
+        connection.__class__ = _participant_class(connection.__class__)
 
 
 def enlist_databases() -> None:

@@ -1,4 +1,4 @@
-"""What txmiddleware raises. Each is one of Django's errors too, so that code which knows only Django catches it."""
+"""What txmiddleware raises. Code that knows only Django's errors catches it too."""
 
 from django.db.transaction import TransactionManagementError
 from transaction.interfaces import DoomedTransaction
@@ -7,11 +7,11 @@ __all__ = ["TransactionDoomed", "TransactionManagementError", "TransactionRequir
 
 
 class TransactionDoomed(TransactionManagementError, DoomedTransaction):  # type: ignore[misc]
-    """The transaction can't be committed: an inner scope failed, or ``transaction.doom()`` was called."""
+    """An inner scope failed, or ``transaction.doom()`` was called: nothing was committed."""
 
 
 class TransactionRequired(TransactionManagementError):
-    """Code marked with :func:`txmiddleware.require_managed` was called outside a managed transaction."""
+    """A :func:`txmiddleware.require_managed` function was called outside of a scope."""
 
 
 class DurableInsideTransaction(TransactionManagementError, RuntimeError):

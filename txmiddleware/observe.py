@@ -48,7 +48,6 @@ def install() -> None:
         note(request, exc)
         return convert(request, exc)
 
-    BaseHandler.process_exception_by_middleware = (  # type: ignore[method-assign]
-        process_exception_by_middleware
-    )
+    handler: Any = BaseHandler
+    handler.process_exception_by_middleware = process_exception_by_middleware
     conversion.response_for_exception = response_for_exception

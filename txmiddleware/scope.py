@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("txmiddleware")
 
+
 class _Watcher:
     """Notes which transaction of its thread was begun explicitly (``ISynchronizer``)."""
 

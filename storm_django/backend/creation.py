@@ -14,7 +14,8 @@ class SchemaCreationMixin(BaseDatabaseCreation):
 
     def create_test_db(self, *args: Any, **kwargs: Any) -> str:
         name = super().create_test_db(*args, **kwargs)
-        store = self.connection.store_settings
+        wrapper: Any = self.connection
+        store = wrapper.store_settings
         if store.schema is not None:
             upgrade_schema(store)
         return name

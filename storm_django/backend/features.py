@@ -10,7 +10,7 @@ class SharedFeatures(BaseDatabaseFeatures):
     """Tests of Django's own suite that are about something we deliberately do otherwise."""
 
     @cached_property
-    def django_test_skips(self) -> dict[str, set[str]]:
+    def django_test_skips(self) -> dict[str, set[str]]:  # type: ignore[override]
         return {
             **super().django_test_skips,
             "NAME must be a store or a URI, so that a slip is found at once.": {

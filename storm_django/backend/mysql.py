@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.backends.mysql import base
+from django.db.backends.mysql import base, creation, features
 from storm.databases.mysql import MySQL, MySQLConnection
 
 from storm_django.backend.creation import SchemaCreationMixin
@@ -23,11 +23,11 @@ class StoreDatabase(BorrowingDatabase, MySQL):
     connection_factory = StoreConnection
 
 
-class DatabaseCreation(SchemaCreationMixin, base.DatabaseCreation):
+class DatabaseCreation(SchemaCreationMixin, creation.DatabaseCreation):
     """Makes and destroys test databases."""
 
 
-class DatabaseFeatures(SharedFeatures, base.DatabaseFeatures):
+class DatabaseFeatures(SharedFeatures, features.DatabaseFeatures):
     """What is otherwise than in the stock engine."""
 
 

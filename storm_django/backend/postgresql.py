@@ -7,14 +7,15 @@ from typing import Any
 
 import psycopg2.extensions
 from django.core.exceptions import ImproperlyConfigured
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, creation, features
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from django.utils.functional import cached_property
 from storm.databases.postgres import Postgres, PostgresConnection
 
 from storm_django.backend.creation import SchemaCreationMixin
+from storm_django.backend.cursors import CoherentCursorMixin
 from storm_django.backend.features import SharedFeatures
-from storm_django.backend.shared import CoherentCursorMixin, StoreWrapper
+from storm_django.backend.shared import StoreWrapper
 from storm_django.backend.storm_side import BorrowedConnection, BorrowingDatabase
 
 ISOLATION = {
@@ -50,7 +51,7 @@ class StoreDatabase(BorrowingDatabase, Postgres):
         self._version = raw_connection.server_version
 
 
-class DatabaseCreation(SchemaCreationMixin, base.DatabaseCreation):
+class DatabaseCreation(SchemaCreationMixin, creation.DatabaseCreation):
     """Makes and destroys test databases."""
 
 
@@ -58,11 +59,11 @@ class CoherentDebugCursor(CoherentCursorMixin, base.CursorDebugWrapper):
     """Django's cursor that logs, COPY too."""
 
 
-class DatabaseFeatures(SharedFeatures, base.DatabaseFeatures):
+class DatabaseFeatures(SharedFeatures, features.DatabaseFeatures):
     """What is otherwise than in the stock engine."""
 
     @cached_property
-    def django_test_skips(self) -> dict[str, set[str]]:
+    def django_test_skips(self) -> dict[str, set[str]]:  # type: ignore[override]
         level = "backends.postgresql.tests.Tests"
         return {
             **super().django_test_skips,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -13,142 +12,15 @@ from django.utils.asyncio import async_unsafe
 from storm.database import Database
 from storm.store import Store
 from storm.uri import URI
-from transaction.interfaces import ITransaction
-from txmiddleware.databases import ACTIVE, ENDED, LOST, DatabaseDataManager, Participant
+
+from storm_django.backend.cursors import CoherentCursor, CoherentDebugCursor, only_reads
+from storm_django.backend.data_manager import StoreDataManager
+from storm_django.conf import StoreSettings, conf
+from storm_django.stores import existing_store, watch_store
+from txmiddleware.databases import ENDED, LOST, Participant
 from txmiddleware.exceptions import TransactionManagementError
 from txmiddleware.guard import Guard, current_transaction, guard_of
 from txmiddleware.scope import is_managed, watch
-
-from storm_django.conf import StoreSettings, conf
-from storm_django.stores import existing_store, watch_store
-
-READS = ("SELECT", "EXPLAIN", "SHOW", "SAVEPOINT", "RELEASE", "PRAGMA", "DECLARE", "FETCH")
-
-
-def _only_reads(sql: Any) -> bool:
-    """Whether a statement certainly changes no row."""
-    return isinstance(sql, str) and sql.lstrip(" \n\t(")[:10].upper().startswith(READS)
-
-
-class StoreDataManager(DatabaseDataManager):
-    """The part of a store and of Django's wrapper around its connection, in one transaction."""
-
-    connection: StoreWrapper
-
-    def __init__(self, connection: StoreWrapper, guard: Guard) -> None:
-        super().__init__(connection, guard)
-        self.is_djangos = False  # joined by an outermost atomic(), which ends this part itself
-        self.is_apart = False  # and somebody else ends the transaction
-
-    def begin_for_django(self) -> None:
-        """Join for Django, which has just left autocommit and will commit or roll back itself.
-
-        If a block on another database has begun the transaction, each ends its own part at its
-        own end, as Django's users know it; they share the savepoints.
-        """
-        self.is_djangos = True
-        self.is_apart = self.guard.owner is not None
-        if not self.is_apart:
-            self.guard.own(f"an atomic() block on database {self.connection.alias!r}")
-
-    def end_for_django(self, *, failed: bool) -> None:
-        """The outermost block ends: commit, or roll back, what it owns."""
-        obstacle = None if failed else self.guard.obstacle()
-        if self.guard.ended_by_other or self.is_apart:
-            if not failed and obstacle is None:
-                self.connection.flush_store()
-            self.end(failed=failed or obstacle is not None)
-            if not self.is_apart:
-                self.guard.disown()
-        elif failed or obstacle is not None:
-            self.guard.abort()
-            self.connection._ended_guard = self.guard
-        else:
-            self.guard.commit()
-            self.connection._ended_guard = self.guard
-        if obstacle is not None:
-            raise obstacle
-
-    @property
-    def is_test_case(self) -> bool:
-        blocks = self.connection.__dict__["atomic_blocks"]
-        return self.is_djangos and bool(blocks) and bool(blocks[0]._from_testcase)
-
-    @property
-    def is_outermost(self) -> bool:
-        return self.is_djangos or super().is_outermost
-
-    @property
-    def is_on_top(self) -> bool:
-        return self.guard.ending if self.is_djangos else super().is_on_top
-
-    def tpc_begin(self, txn: ITransaction) -> None:
-        if self.is_apart:
-            return
-        super().tpc_begin(txn)
-        if self.status == ACTIVE:
-            # All resources do this before any commits: a flush that fails fails early.
-            self.connection.flush_store()
-
-    def defer_callbacks(self) -> None:
-        if not self.is_djangos:  # Django runs them when its block, and with it all, has ended
-            super().defer_callbacks()
-
-    def end(self, *, failed: bool) -> None:
-        if failed:
-            self.connection.reset_store()
-        elif (store := self.connection.store) is not None:
-            # Storm's rule between transactions: the cache holds nothing that is believed.
-            store.invalidate()
-        try:
-            if self.is_djangos:
-                self.status = ENDED
-                self.connection._data_manager = None
-                self.connection.end_in_driver(failed=failed)
-            else:
-                super().end(failed=failed)
-        finally:
-            self.connection.watch_store()
-
-    def tpc_vote(self, txn: ITransaction) -> None:
-        if not self.is_apart:
-            super().tpc_vote(txn)
-
-    def abort(self, txn: ITransaction) -> None:
-        if not self.is_apart:
-            super().abort(txn)
-
-
-class CoherentCursorMixin:
-    """A cursor of Django that keeps the two ORMs in step, statement by statement."""
-
-    db: StoreWrapper
-
-    def execute(self, sql: Any, params: Any = None) -> Any:
-        self.db.before_statement()
-        result = super().execute(sql, params)  # type: ignore[misc]
-        self.db.after_statement(sql)
-        return result
-
-    def executemany(self, sql: Any, param_list: Any) -> Any:
-        self.db.before_statement()
-        result = super().executemany(sql, param_list)  # type: ignore[misc]
-        self.db.after_statement(sql)
-        return result
-
-    def callproc(self, *args: Any, **kwargs: Any) -> Any:
-        self.db.before_statement()
-        result = super().callproc(*args, **kwargs)  # type: ignore[misc]
-        self.db.after_statement("CALL")
-        return result
-
-
-class CoherentCursor(CoherentCursorMixin, CursorWrapper):
-    """Django's cursor."""
-
-
-class CoherentDebugCursor(CoherentCursorMixin, CursorDebugWrapper):
-    """Django's cursor that logs."""
 
 
 class StoreWrapper(Participant):
@@ -159,11 +31,11 @@ class StoreWrapper(Participant):
     the store's first use, joins the thread's Zope transaction.
     """
 
-    data_manager_class = StoreDataManager
+    data_manager_class: type[StoreDataManager] = StoreDataManager
     debug_cursor_class: type[CursorDebugWrapper] = CoherentDebugCursor
     _data_manager: StoreDataManager | None
     _ended_guard: Guard | None = None
-    store_database_class: ClassVar[Callable[[URI, str], Database]]
+    store_database_class: ClassVar[type[Database]]
 
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
         self.store_settings: StoreSettings = conf.store_of_alias(alias, settings_dict)
@@ -238,7 +110,7 @@ class StoreWrapper(Participant):
         self._end_before_close()
         for borrower in tuple(self._borrowers):
             borrower.detach()
-        super()._close()
+        super()._close()  # type: ignore[misc]
 
     def _end_before_close(self) -> None:
         """The server rolls back what is open. Without this nobody would tell the transaction.
@@ -289,7 +161,7 @@ class StoreWrapper(Participant):
     def after_statement(self, sql: Any) -> None:
         """Django has executed a statement, which may have changed what Storm has cached."""
         store = self.store
-        if store is not None and not _only_reads(sql):
+        if store is not None and not only_reads(sql):
             store.invalidate()
 
     def make_cursor(self, cursor: Any) -> CursorWrapper:
@@ -300,14 +172,14 @@ class StoreWrapper(Participant):
 
     def _savepoint(self, sid: str) -> None:
         self.flush_store()
-        super()._savepoint(sid)
+        super()._savepoint(sid)  # type: ignore[misc]
 
     def _savepoint_rollback(self, sid: str) -> None:
         self.reset_store()
-        super()._savepoint_rollback(sid)
+        super()._savepoint_rollback(sid)  # type: ignore[misc]
 
     def _savepoint_allowed(self) -> bool:
-        return bool(self._data_manager) or super()._savepoint_allowed()
+        return bool(self._data_manager) or super()._savepoint_allowed()  # type: ignore[misc]
 
     # Transactions.
 
@@ -366,30 +238,30 @@ class StoreWrapper(Participant):
             super()._restart_transaction()
 
     def _set_autocommit(self, autocommit: bool) -> None:
-        super()._set_autocommit(autocommit)
+        super()._set_autocommit(autocommit)  # type: ignore[misc]
         if not autocommit:
             self._join_for_django()
 
     def _commit(self) -> None:
         manager = self._data_manager
         if manager is None or not manager.is_djangos:
-            super()._commit()
+            super()._commit()  # type: ignore[misc]
         else:
             manager.end_for_django(failed=False)
 
     def _rollback(self) -> None:
         manager = self._data_manager
         if manager is None or not manager.is_djangos:
-            super()._rollback()
+            super()._rollback()  # type: ignore[misc]
         else:
             manager.end_for_django(failed=True)
 
     def end_in_driver(self, *, failed: bool) -> None:
         """Commit or roll back on the raw connection."""
         if failed:
-            super()._rollback()
+            super()._rollback()  # type: ignore[misc]
         else:
-            super()._commit()
+            super()._commit()  # type: ignore[misc]
 
     def end_for_store(self, *, failed: bool) -> None:
         """``Store.commit()`` or ``Store.rollback()`` was called by the application.

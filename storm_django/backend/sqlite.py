@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.backends.sqlite3 import base
+from django.db.backends.sqlite3 import base, creation, features
 from storm.databases.sqlite import SQLite, SQLiteConnection
 
 from storm_django.backend.creation import SchemaCreationMixin
@@ -33,11 +33,11 @@ class StoreDatabase(BorrowingDatabase, SQLite):
     connection_factory = StoreConnection
 
 
-class DatabaseCreation(SchemaCreationMixin, base.DatabaseCreation):
+class DatabaseCreation(SchemaCreationMixin, creation.DatabaseCreation):
     """Makes and destroys test databases."""
 
 
-class DatabaseFeatures(SharedFeatures, base.DatabaseFeatures):
+class DatabaseFeatures(SharedFeatures, features.DatabaseFeatures):
     """What is otherwise than in the stock engine."""
 
 
@@ -62,5 +62,5 @@ class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
         settings_dict["NAME"] = settings_dict["NAME"] or ":memory:"
 
     def _start_transaction_under_autocommit(self) -> None:
-        super()._start_transaction_under_autocommit()
+        super()._start_transaction_under_autocommit()  # type: ignore[misc]
         self._join_for_django()

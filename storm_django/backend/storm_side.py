@@ -27,8 +27,9 @@ class BorrowedConnection(Connection):
 
     def __init__(self, database: BorrowingDatabase, event: Any = None) -> None:
         super().__init__(database, event)
-        self._lender = connections[database.alias]
-        self._lender.lend_to(self)
+        lender: Any = connections[database.alias]
+        lender.lend_to(self)
+        self._lender = lender
 
     def attach(self, raw_connection: Any) -> None:
         """Use a connection that Django has opened."""
@@ -82,8 +83,9 @@ class BorrowingDatabase(Database):
 
     def raw_connect(self) -> ConnectionWrapper:
         """This thread's connection to the database, as Django opens and prepares it."""
+        wrapper: Any = connections[self.alias]
         try:
-            raw_connection = connections[self.alias].open()
+            raw_connection = wrapper.open()
         except DjangoDatabaseError as error:
             # Django has wrapped the driver's error, which Storm's users expect.
             with wrap_exceptions(self):

@@ -20,7 +20,9 @@ def ids(messages: list[object]) -> list[str | None]:
 
 def databases(**stores: str) -> Any:
     """DATABASES with our engine for each alias, as long as the context lasts."""
-    found = {alias: {"ENGINE": "storm_django.backend", "NAME": name} for alias, name in stores.items()}
+    found = {
+        alias: {"ENGINE": "storm_django.backend", "NAME": name} for alias, name in stores.items()
+    }
     return mock.patch.dict(settings.DATABASES, found, clear=True)
 
 

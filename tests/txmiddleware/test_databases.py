@@ -110,10 +110,13 @@ class StockDatabaseTest(TransactionTestCase):
         self.assertEqual(names(), in_both())
 
     def test_blocks_on_two_databases_end_on_their_own(self) -> None:
-        with django_transaction.atomic():
-            with self.assertRaises(Oops), django_transaction.atomic(using="plain"):
-                write("a")
-                raise Oops
+        with (
+            django_transaction.atomic(),
+            self.assertRaises(Oops),
+            django_transaction.atomic(using="plain"),
+        ):
+            write("a")
+            raise Oops
         self.assertEqual(names(), {"default": ["a"], "plain": []})
 
     @override_settings(TX_DATABASES=["default"])

@@ -209,10 +209,14 @@ class OwnershipTest(TransactionTestCase):
         self.assertEqual(names(), [])
 
     def test_an_abort_under_an_open_atomic_block_is_noticed(self) -> None:
-        with self.assertRaises(TransactionManagementError), commit_on_success():
-            with self.assertRaises(Exception), django_transaction.atomic():  # noqa: B017
-                write("a")
-                transaction.abort()
+        with (
+            self.assertRaises(TransactionManagementError),
+            commit_on_success(),
+            self.assertRaises(Exception),  # noqa: B017
+            django_transaction.atomic(),
+        ):
+            write("a")
+            transaction.abort()
         self.assertEqual(names(), [])
         self.assertTrue(connection.get_autocommit())
 

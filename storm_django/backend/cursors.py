@@ -1,0 +1,49 @@
+"""Django's cursors, which keep the two ORMs in step, statement by statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
+
+if TYPE_CHECKING:
+    from storm_django.backend.shared import StoreWrapper
+
+READS = ("SELECT", "EXPLAIN", "SHOW", "SAVEPOINT", "RELEASE", "PRAGMA", "DECLARE", "FETCH")
+
+
+def only_reads(sql: Any) -> bool:
+    """Whether a statement certainly changes no row."""
+    return isinstance(sql, str) and sql.lstrip(" \n\t(")[:10].upper().startswith(READS)
+
+
+class CoherentCursorMixin:
+    """A cursor of Django that keeps the two ORMs in step, statement by statement."""
+
+    db: StoreWrapper
+
+    def execute(self, sql: Any, params: Any = None) -> Any:
+        self.db.before_statement()
+        result = super().execute(sql, params)  # type: ignore[misc]
+        self.db.after_statement(sql)
+        return result
+
+    def executemany(self, sql: Any, param_list: Any) -> Any:
+        self.db.before_statement()
+        result = super().executemany(sql, param_list)  # type: ignore[misc]
+        self.db.after_statement(sql)
+        return result
+
+    def callproc(self, *args: Any, **kwargs: Any) -> Any:
+        self.db.before_statement()
+        result = super().callproc(*args, **kwargs)  # type: ignore[misc]
+        self.db.after_statement("CALL")
+        return result
+
+
+class CoherentCursor(CoherentCursorMixin, CursorWrapper):
+    """Django's cursor."""
+
+
+class CoherentDebugCursor(CoherentCursorMixin, CursorDebugWrapper):
+    """Django's cursor that logs."""
