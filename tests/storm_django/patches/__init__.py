@@ -1,0 +1,1 @@
+"""Patches of the schema that the tests of storm_schema apply."""
