@@ -283,7 +283,12 @@ class Participant(BaseDatabaseWrapper):
         with self._joining_suspended():
             guard = guard_of(current_transaction())
             manager = self.data_manager_class(self, guard)
-            manager.begin()
+            try:
+                manager.begin()
+            except Error:
+                if not self.atomic_blocks:
+                    self.close()  # a dead connection must not fail the next transaction too
+                raise
             self._enter(manager)
 
     def _enter(self, manager: DatabaseDataManager) -> None:

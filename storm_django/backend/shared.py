@@ -238,7 +238,12 @@ class StoreWrapper(Participant):
             super()._restart_transaction()
 
     def _set_autocommit(self, autocommit: bool) -> None:
-        super()._set_autocommit(autocommit)  # type: ignore[misc]
+        try:
+            super()._set_autocommit(autocommit)  # type: ignore[misc]
+        except Error:
+            if not self.__dict__["in_atomic_block"]:
+                self.close()  # a dead connection must not fail the next transaction too
+            raise
         if not autocommit:
             self._join_for_django()
 

@@ -1,0 +1,1 @@
+"""OpenID 2.0 relying party for ``django.contrib.auth``."""

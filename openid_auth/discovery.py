@@ -1,0 +1,94 @@
+"""Find the provider's endpoint for an identifier (OpenID 2.0 section 7.3).
+
+python3-openid's ``discover()`` uses one fetcher for the whole process and resolves i-names through
+a proxy that no longer exists. Its parsers are used here, with the fetcher of this login.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urldefrag, urlsplit
+
+from openid.consumer.discover import (
+    OPENID_2_0_TYPE,
+    OPENID_IDP_2_0_TYPE,
+    DiscoveryFailure,
+    OpenIDServiceEndpoint,
+)
+from openid.fetchers import HTTPFetchingError, HTTPResponse
+from openid.urinorm import urinorm
+from openid.yadis.constants import YADIS_ACCEPT_HEADER, YADIS_CONTENT_TYPE
+from openid.yadis.discover import whereIsYadis
+from openid.yadis.etxrd import XRDSError
+
+from openid_auth.fetcher import Fetcher
+from openid_auth.models import MAX_URL_LENGTH
+
+
+def normalize(identifier: str) -> str:
+    """Return ``identifier`` as the URL to discover (section 7.2), without a fragment.
+
+    Raises DiscoveryFailure for an i-name or another thing that is not a URL.
+    """
+    identifier = identifier.strip()
+    if identifier.startswith(("xri://", "=", "@", "+", "$", "!", "(")):
+        raise DiscoveryFailure("i-names are not supported", None)
+    if "://" not in identifier:
+        identifier = "http://" + identifier
+    try:
+        if urlsplit(identifier).scheme not in ("http", "https"):
+            raise ValueError("not an http or https address")
+        normalized: str = urldefrag(urinorm(identifier)).url
+    except ValueError as error:  # UnicodeError, from a host name, is one too.
+        raise DiscoveryFailure(f"not an address: {error}", None) from error
+    if len(normalized) > MAX_URL_LENGTH:
+        raise DiscoveryFailure(f"longer than {MAX_URL_LENGTH} characters", None)
+    return normalized
+
+
+def discover(identifier: str, fetcher: Fetcher) -> tuple[str, list[OpenIDServiceEndpoint]]:
+    """Return the claimed identifier and its OpenID 2.0 endpoints, the best first.
+
+    Endpoints of a provider (directed identity) come before those of a person; OpenID 1 endpoints
+    are left out. Raises DiscoveryFailure, FetchError among its causes.
+    """
+    url = normalize(identifier)
+    try:
+        return _discover(url, fetcher)
+    except HTTPFetchingError as error:
+        raise DiscoveryFailure(str(error), None) from error
+    except (AssertionError, LookupError, RecursionError, ValueError) as error:
+        # What the parsers raise on a strange document, such as one in an unknown encoding.
+        raise DiscoveryFailure(f"{url} cannot be read: {error!r}", None) from error
+
+
+def _discover(url: str, fetcher: Fetcher) -> tuple[str, list[OpenIDServiceEndpoint]]:
+    response = _get(url, fetcher, {"Accept": YADIS_ACCEPT_HEADER})
+    claimed_id = normalize(response.final_url)
+    document = response.body
+    location = whereIsYadis(response)
+    indirect = bool(location) and location != response.final_url
+    if indirect:
+        document = _get(location, fetcher, {"Accept": YADIS_CONTENT_TYPE}).body
+    endpoints = _parse_xrds(claimed_id, document)
+    if not endpoints:
+        # Section 7.3.3: a page may name the endpoint in its head instead.
+        page = response.body.decode("utf-8", "replace")
+        endpoints = OpenIDServiceEndpoint.fromHTML(claimed_id, page)
+    providers = [found for found in endpoints if OPENID_IDP_2_0_TYPE in found.type_uris]
+    people = [found for found in endpoints if OPENID_2_0_TYPE in found.type_uris]
+    return claimed_id, providers or people
+
+
+def _parse_xrds(url: str, document: bytes) -> list[OpenIDServiceEndpoint]:
+    try:
+        found: list[OpenIDServiceEndpoint] = OpenIDServiceEndpoint.fromXRDS(url, document)
+    except XRDSError:
+        return []
+    return found
+
+
+def _get(url: str, fetcher: Fetcher, headers: dict[str, str]) -> HTTPResponse:
+    response = fetcher.fetch(url, headers=headers)
+    if response.status != 200:
+        raise DiscoveryFailure(f"{url} answers with status {response.status}", None)
+    return response

@@ -1,0 +1,1 @@
+"""The extensions: each module makes a request and reads the signed part of an answer."""
