@@ -12,6 +12,7 @@ from storm.store import Store
 from storm.zope.interfaces import ZStormError
 from storm.zope.zstorm import ZStorm, global_zstorm, register_store_with_transaction
 
+from storm_django.backend.storm_side import BorrowingConnection, BorrowingDatabase
 from storm_django.conf import ENGINE, conf
 
 
@@ -19,15 +20,22 @@ class SharedZStorm(ZStorm):
     """The global ZStorm, whose stores join the transaction together with Django's connection."""
 
     def create(self, name: str | None, uri: Any = None) -> Store:
-        store = super().create(name, uri)
-        alias = getattr(store.get_database(), "alias", None)
-        if alias is not None:
-            # ZStorm's own data manager knows no savepoints and nothing of Django.
-            store._event.unhook(
-                "register-transaction", register_store_with_transaction, weakref.ref(self)
-            )
-            watch_store(store, alias)
+        database = self._default_databases.get(name) if uri is None else None
+        if not isinstance(database, BorrowingDatabase):
+            return super().create(name, uri)
+        with database.lending():
+            store = super().create(name)
+        # ZStorm's own data manager knows no savepoints and nothing of Django.
+        store._event.unhook(
+            "register-transaction", register_store_with_transaction, weakref.ref(self)
+        )
+        watch_store(store, database.alias)
         return store
+
+    def remove(self, store: Store) -> None:
+        super().remove(store)
+        if isinstance(store._connection, BorrowingConnection):
+            store._connection.leave(store)
 
 
 def watch_store(store: Store, alias: str) -> None:
@@ -42,8 +50,7 @@ def _store_is_used(store: Store, alias: str) -> bool | None:
         raise ZStormError(
             "the store belongs to another thread; call get_store() in the thread that uses it"
         )
-    wrapper: Any = connections[alias]
-    joined: bool = wrapper.join_store()
+    joined: bool = store._connection.join()
     # Unhooked until the transaction has ended.
     return False if joined else None
 

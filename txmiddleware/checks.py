@@ -104,6 +104,21 @@ def check_commit_veto(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
+def check_attempts(**kwargs: Any) -> list[CheckMessage]:
+    """``TX_ATTEMPTS`` is a number from 1."""
+    found = getattr(settings, "TX_ATTEMPTS", 3)
+    if isinstance(found, int) and not isinstance(found, bool) and found >= 1:
+        return []
+    return [
+        Error(
+            f"TX_ATTEMPTS is {found!r}, not a whole number from 1.",
+            hint="Write TX_ATTEMPTS = 3, or 1 to handle each request once.",
+            id="txmiddleware.E006",
+        )
+    ]
+
+
+@register()
 def check_commit_safe_methods(**kwargs: Any) -> list[CheckMessage]:
     """``TX_COMMIT_SAFE_METHODS`` is a boolean."""
     return [

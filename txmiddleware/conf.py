@@ -23,6 +23,11 @@ class Conf:
         return list(connections) if aliases is None else list(aliases)
 
     @property
+    def attempts(self) -> int:
+        """``TX_ATTEMPTS``: how often a request is handled at most. Default: 3."""
+        return int(getattr(settings, "TX_ATTEMPTS", 3))
+
+    @property
     def commit_safe_methods(self) -> bool:
         """``TX_COMMIT_SAFE_METHODS``: whether GET, HEAD, OPTIONS and TRACE commit. Default: True.
 

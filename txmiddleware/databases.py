@@ -68,6 +68,7 @@ class DatabaseDataManager:
         self.transaction_manager = transaction.manager
         self.status = ACTIVE
         self.atomic: Atomic | None = None
+        self.committed = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.connection.alias!r} {self.status}>"
@@ -174,6 +175,7 @@ class DatabaseDataManager:
         if self.status == ACTIVE:
             self.defer_callbacks()
             self.end(failed=False)
+            self.committed = True
 
     def tpc_finish(self, txn: ITransaction) -> None:
         pass

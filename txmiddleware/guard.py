@@ -10,6 +10,7 @@ import transaction
 from transaction.interfaces import ITransaction, NoTransaction
 
 from txmiddleware.exceptions import TransactionDoomed, TransactionManagementError
+from txmiddleware.retryable import retry_reason
 
 logger = logging.getLogger("txmiddleware")
 
@@ -32,6 +33,7 @@ class Guard:
         self.transaction = txn
         self.owner: str | None = None  # what ends the transaction; None: whoever calls commit()
         self.ended_by_other = False  # abort() was called by somebody who is not the owner
+        self.retry_reason: str | None = None  # why a failed commit may succeed the next time
         self.failure: BaseException | None = None  # of the first inner scope that doomed it
         self.ending = False
         self._explicit = False
@@ -60,7 +62,8 @@ class Guard:
         self.ending = True
         try:
             self.transaction.commit()
-        except BaseException:
+        except BaseException as error:
+            self.retry_reason = retry_reason(error, self.transaction)
             self._abort_quietly()
             raise
         finally:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,8 +14,11 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 from txmiddleware.conf import conf
-from txmiddleware.observe import failure_of, install
-from txmiddleware.scope import Scope, begin
+from txmiddleware.observe import Attempt, attempt_of, install
+from txmiddleware.replay import Replay
+from txmiddleware.retry import ATTEMPTS, pause
+from txmiddleware.scope import begin
+from txmiddleware.views import is_non_transactional
 
 logger = logging.getLogger("txmiddleware")
 
@@ -27,6 +33,9 @@ class TransactionMiddleware:
     rollback; if the response's status is 500 or more; on ``TX_COMMIT_VETO``; and for a safe
     method if ``TX_COMMIT_SAFE_METHODS`` is false. Put it first in ``MIDDLEWARE``: what stands
     before it is outside of the transaction.
+
+    A request that failed because of others (see :mod:`txmiddleware.retryable`) is handled again,
+    up to ``TX_ATTEMPTS`` times in all; ``request.tx_attempt`` is 1, 2, ....
     """
 
     sync_capable = True
@@ -45,51 +54,92 @@ class TransactionMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
             return self._call_async(request)
-        scope = begin(_name(request), savepoint=True)
-        try:
-            response: HttpResponseBase = self.get_response(request)
-        except BaseException as failure:
-            scope.abort(failure)
-            raise
-        self._finish(scope, request, response)
+        replay = Replay(request)
+        for number in itertools.count(1):
+            attempt = _begin(request, replay, number)
+            try:
+                response: HttpResponseBase = self.get_response(request)
+            except BaseException as failure:
+                attempt.scope.abort(failure)
+                raise
+            if self._finish(attempt, request, response):
+                break
+            time.sleep(pause(number))
+            request = replay.request()
         return response
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
         # A scope belongs to a thread: that in which Django runs the ORM for this request.
-        scope = await sync_to_async(begin, thread_sensitive=True)(_name(request), savepoint=True)
-        try:
-            response: HttpResponseBase = await self.get_response(request)
-        except BaseException as failure:  # a client that went away cancels the task
-            await sync_to_async(scope.abort, thread_sensitive=True)(failure)
-            raise
-        await sync_to_async(self._finish, thread_sensitive=True)(scope, request, response)
+        replay = Replay(request)
+        for number in itertools.count(1):
+            attempt = await sync_to_async(_begin, thread_sensitive=True)(request, replay, number)
+            try:
+                response: HttpResponseBase = await self.get_response(request)
+            except BaseException as failure:  # a client that went away cancels the task
+                await sync_to_async(attempt.scope.abort, thread_sensitive=True)(failure)
+                raise
+            finish = sync_to_async(self._finish, thread_sensitive=True)
+            if await finish(attempt, request, response):
+                break
+            await asyncio.sleep(pause(number))
+            request = replay.request()
         return response
 
-    def _finish(self, scope: Scope, request: HttpRequest, response: HttpResponseBase) -> None:
-        try:
-            reason = self._reason_to_abort(scope, request, response)
-        except BaseException as failure:
-            scope.abort(failure)
-            raise
-        if reason is None:
-            scope.commit()
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> None:
+        """Do what the view's decorators ask for."""
+        attempt = attempt_of(request)
+        if attempt is None:
             return
+        attempt.limit = getattr(view, ATTEMPTS, attempt.limit)
+        if is_non_transactional(view):
+            # What a middleware has done so far is not the view's, and is complete.
+            attempt.scope.commit()
+            attempt.is_over = True
+
+    def _finish(self, attempt: Attempt, request: HttpRequest, response: HttpResponseBase) -> bool:
+        """Commit or abort; False if the request is to be handled again."""
+        if attempt.is_over:
+            return True
+        scope = attempt.scope
+        try:
+            reason = self._reason_to_abort(attempt, request, response)
+            if reason is None:
+                scope.commit()
+                return True
+        except BaseException as failure:
+            if not scope.is_over:
+                scope.abort(failure)
+            if attempt.may_be_repeated and scope.retry_reason is not None:
+                return self._repeat(attempt, failure)
+            raise
+        scope.abort(attempt.failure)
+        if attempt.may_be_repeated and scope.retry_reason is not None:
+            return self._repeat(attempt, attempt.failure)
         logger.info("%s: aborted: %s", scope.name, reason)
         if settings.DEBUG:
             response["X-Transaction"] = f"aborted: {reason}"
-        scope.abort(failure_of(request))
+        return True
+
+    def _repeat(self, attempt: Attempt, failure: BaseException | None) -> bool:
+        scope = attempt.scope
+        logger.info(
+            "%s: attempt %d: %s (%r)", scope.name, attempt.number, scope.retry_reason, failure
+        )
+        return False
 
     def _reason_to_abort(
-        self, scope: Scope, request: HttpRequest, response: HttpResponseBase
+        self, attempt: Attempt, request: HttpRequest, response: HttpResponseBase
     ) -> str | None:
         """The first reason not to commit, in the order in which they count; None to commit.
 
         An inner scope that failed unnoticed, or an abort by other code, is no reason but an
         error: the response at hand speaks of work that is gone.
         """
-        failure = failure_of(request)
-        if failure is not None:
-            return f"{type(failure).__name__} in the view or a middleware"
+        scope = attempt.scope
+        if attempt.failure is not None:
+            return f"{type(attempt.failure).__name__} in the view or a middleware"
         obstacle = scope.guard.obstacle()
         if obstacle is not None:
             if scope.guard.failure is not None or scope.guard.ended_by_other:
@@ -108,5 +158,6 @@ class TransactionMiddleware:
         return None
 
 
-def _name(request: HttpRequest) -> str:
-    return f"{request.method} {request.path}"
+def _begin(request: HttpRequest, replay: Replay, number: int) -> Attempt:
+    scope = begin(f"{request.method} {request.path}", savepoint=True)
+    return Attempt(request, scope, replay, number, conf.attempts)

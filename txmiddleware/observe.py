@@ -3,7 +3,8 @@
 Django tells a middleware of an exception only if it stands in the right place: its
 ``process_exception`` is not called where one nearer to the view has answered, and for an
 exception of another middleware there is none. All of them pass through two functions of Django's
-handlers, so those are where a request learns that something failed.
+handlers, so those are where an attempt learns that something failed. It is also the only place
+where a failure that is going to be tried again can be kept from the error reports.
 """
 
 from __future__ import annotations
@@ -13,24 +14,59 @@ from typing import Any
 
 from django.core.handlers import exception as conversion
 from django.core.handlers.base import BaseHandler
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
-_ATTRIBUTE = "_txmiddleware_failure"
+from txmiddleware.replay import Replay
+from txmiddleware.retryable import retry_reason
+from txmiddleware.scope import Scope
+
+_ATTRIBUTE = "_txmiddleware_attempt"
 
 
-def failure_of(request: HttpRequest) -> BaseException | None:
-    """The first exception that was turned into a response to ``request``, or None."""
+class Attempt:
+    """One handling of a request. The request's attribute ``tx_attempt`` is its number."""
+
+    def __init__(
+        self, request: HttpRequest, scope: Scope, replay: Replay, number: int, limit: int
+    ) -> None:
+        self.scope = scope
+        self.replay = replay
+        self.number = number  # 1, 2, ...
+        self.limit = limit  # the number of the last one
+        self.failure: BaseException | None = None  # the first that became a response
+        self.is_over = False  # the transaction ended before the view
+        setattr(request, _ATTRIBUTE, self)
+        setattr(request, "tx_attempt", number)  # noqa: B010  (no attribute of HttpRequest)
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether another attempt could follow."""
+        return (
+            self.number < self.limit
+            and self.scope.owns
+            and not self.is_over
+            and self.replay.possible
+        )
+
+    def note(self, failure: BaseException) -> bool:
+        """Remember the first failure; whether it is going to be tried again."""
+        if self.failure is None:
+            self.failure = failure
+        return (
+            self.may_be_repeated
+            and not self.scope.is_over
+            and not self.scope.guard.ended_by_other
+            and retry_reason(self.failure, self.scope.transaction) is not None
+        )
+
+
+def attempt_of(request: HttpRequest) -> Attempt | None:
+    """The attempt that ``request`` is part of; None outside of the middleware."""
     return getattr(request, _ATTRIBUTE, None)
 
 
-def note(request: HttpRequest, failure: BaseException) -> None:
-    """Remember that ``failure`` happened in the handling of ``request``."""
-    if failure_of(request) is None:
-        setattr(request, _ATTRIBUTE, failure)
-
-
 def install() -> None:
-    """Start to note exceptions. Done once, when the app is ready."""
+    """Start to note exceptions. Done once in a process."""
     if hasattr(BaseHandler.process_exception_by_middleware, "__wrapped__"):
         return
 
@@ -38,14 +74,18 @@ def install() -> None:
 
     @functools.wraps(process_exception)
     def process_exception_by_middleware(self: Any, exc: Exception, request: HttpRequest) -> Any:
-        note(request, exc)
+        attempt = attempt_of(request)
+        if attempt is not None and attempt.note(exc):
+            return None
         return process_exception(self, exc, request)
 
     convert = conversion.response_for_exception
 
     @functools.wraps(convert)
     def response_for_exception(request: HttpRequest, exc: Exception) -> Any:
-        note(request, exc)
+        attempt = attempt_of(request)
+        if attempt is not None and attempt.note(exc):
+            return HttpResponse(status=503)  # nobody gets to see it
         return convert(request, exc)
 
     handler: Any = BaseHandler

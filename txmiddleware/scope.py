@@ -10,6 +10,7 @@ import transaction
 from transaction.interfaces import ITransaction
 
 from txmiddleware.guard import Guard, current_transaction, guard_of
+from txmiddleware.retryable import retry_reason
 
 if TYPE_CHECKING:
     from txmiddleware.databases import DatabaseDataManager
@@ -85,6 +86,8 @@ class Scope:
     def __init__(self, name: str, *, savepoint: bool = False) -> None:
         self.name = name
         self.members: list[DatabaseDataManager] = []  # that joined since the scope began
+        self.retry_reason: str | None = None  # why another attempt may do better
+        self.is_over = False
         self._savepoint: Any = None
         txn = current_transaction()
         self.owns = not has_joined(txn) and _thread.watcher.begun is None
@@ -118,6 +121,10 @@ class Scope:
             raise error
         try:
             self.guard.commit()
+        except BaseException:
+            if not any(member.committed for member in self.members):
+                self.retry_reason = self.guard.retry_reason
+            raise
         finally:
             self._close()
             self.guard.run_callbacks()
@@ -125,6 +132,8 @@ class Scope:
     def abort(self, failure: BaseException | None = None) -> None:
         """End the scope badly: roll its own transaction back, or doom that of another."""
         if self.owns:
+            if not self.guard.ended_by_other:
+                self.retry_reason = retry_reason(failure, self.transaction)
             try:
                 self.guard.abort()
             finally:
@@ -153,6 +162,7 @@ class Scope:
             self._close()
 
     def _close(self) -> None:
+        self.is_over = True
         _thread.scope = None
         for member in reversed(self.members):
             member.unwind()

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from storm_django.backend.shared import StoreWrapper
 
 READS = ("SELECT", "EXPLAIN", "SHOW", "SAVEPOINT", "RELEASE", "PRAGMA", "DECLARE", "FETCH")
+# Among these are what Django executes when a flush of Storm has it connect or begin: to invalidate
+# what is being flushed would lose it.
+READS += ("BEGIN", "START", "COMMIT", "ROLLBACK", "SET")
 
 
 def only_reads(sql: Any) -> bool:

@@ -10,10 +10,10 @@ from storm.databases.mysql import MySQL, MySQLConnection
 from storm_django.backend.creation import SchemaCreationMixin
 from storm_django.backend.features import SharedFeatures
 from storm_django.backend.shared import StoreWrapper
-from storm_django.backend.storm_side import BorrowedConnection, BorrowingDatabase
+from storm_django.backend.storm_side import BorrowingConnection, BorrowingDatabase
 
 
-class StoreConnection(BorrowedConnection, MySQLConnection):
+class StoreConnection(BorrowingConnection, MySQLConnection):
     """Storm's connection."""
 
 
@@ -21,6 +21,7 @@ class StoreDatabase(BorrowingDatabase, MySQL):
     """Storm's database."""
 
     connection_factory = StoreConnection
+    plain_class = MySQL
 
 
 class DatabaseCreation(SchemaCreationMixin, creation.DatabaseCreation):

@@ -16,7 +16,7 @@ from storm_django.backend.creation import SchemaCreationMixin
 from storm_django.backend.cursors import CoherentCursorMixin
 from storm_django.backend.features import SharedFeatures
 from storm_django.backend.shared import StoreWrapper
-from storm_django.backend.storm_side import BorrowedConnection, BorrowingDatabase
+from storm_django.backend.storm_side import BorrowingConnection, BorrowingDatabase
 
 ISOLATION = {
     "serializable": psycopg2.extensions.ISOLATION_LEVEL_SERIALIZABLE,
@@ -33,7 +33,7 @@ JSONB_DECODED = psycopg2.extensions.new_type(
 )
 
 
-class StoreConnection(BorrowedConnection, PostgresConnection):
+class StoreConnection(BorrowingConnection, PostgresConnection):
     """Storm's connection."""
 
     def build_raw_cursor(self) -> Any:
@@ -46,6 +46,7 @@ class StoreDatabase(BorrowingDatabase, Postgres):
     """Storm's database."""
 
     connection_factory = StoreConnection
+    plain_class = Postgres
 
     def adopt(self, raw_connection: Any) -> None:
         self._version = raw_connection.server_version

@@ -35,6 +35,7 @@ class StoreWrapper(Participant):
     debug_cursor_class: type[CursorDebugWrapper] = CoherentDebugCursor
     _data_manager: StoreDataManager | None
     _ended_guard: Guard | None = None
+    _leaving_store: Store | None = None  # removed from ZStorm in the transaction that it is in
     store_database_class: ClassVar[type[Database]]
 
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
@@ -79,7 +80,7 @@ class StoreWrapper(Participant):
     @property
     def store(self) -> Store | None:
         """This thread's store, if it has been made."""
-        return existing_store(self.store_settings.name)
+        return existing_store(self.store_settings.name) or self._leaving_store
 
     def make_store_database(self) -> Database:
         """Storm's ``Database`` whose connections borrow those of this alias."""
@@ -100,6 +101,18 @@ class StoreWrapper(Participant):
     def lend_to(self, borrower: Any) -> None:
         """Keep a store's connection informed of when the raw one is replaced or closed."""
         self._borrowers.add(borrower)
+
+    def take_back(self, borrower: Any) -> None:
+        """The store's connection has no more use of the raw one."""
+        self._borrowers.discard(borrower)
+        self._leaving_store = None
+
+    def is_left(self, store: Store | None) -> bool:
+        """Whether ``store``, removed from ZStorm, has no part in a transaction here any more."""
+        if self._data_manager is None:
+            return True
+        self._leaving_store = store
+        return False
 
     def connect(self) -> None:
         super().connect()

@@ -10,12 +10,12 @@ from storm.databases.sqlite import SQLite, SQLiteConnection
 from storm_django.backend.creation import SchemaCreationMixin
 from storm_django.backend.features import SharedFeatures
 from storm_django.backend.shared import StoreWrapper
-from storm_django.backend.storm_side import BorrowedConnection, BorrowingDatabase
+from storm_django.backend.storm_side import BorrowingConnection, BorrowingDatabase
 
 PRAGMAS = ("synchronous", "journal_mode", "foreign_keys")
 
 
-class StoreConnection(BorrowedConnection, SQLiteConnection):
+class StoreConnection(BorrowingConnection, SQLiteConnection):
     """Storm's connection. Whether a transaction is open is the driver's to say."""
 
     @property
@@ -31,6 +31,7 @@ class StoreDatabase(BorrowingDatabase, SQLite):
     """Storm's database."""
 
     connection_factory = StoreConnection
+    plain_class = SQLite
 
 
 class DatabaseCreation(SchemaCreationMixin, creation.DatabaseCreation):

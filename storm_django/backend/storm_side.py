@@ -1,13 +1,21 @@
-"""Storm's side of the shared connection."""
+"""Storm's side of the shared connection.
+
+A store that ZStorm knows by the name of an alias's store borrows the raw connection of Django's
+wrapper. Any other connection of the same ``Database`` is as plain Storm's, with a raw connection
+of its own: one from ``database.connect()``, that of a second ``Store(database)``, and that of a
+store that was removed from ZStorm, once its last shared transaction has ended.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections
-from django.db.utils import DatabaseError as DjangoDatabaseError
+from django.db.utils import Error as DjangoError
 from storm.database import (
     STATE_CONNECTED,
     STATE_DISCONNECTED,
@@ -16,23 +24,44 @@ from storm.database import (
     ConnectionWrapper,
     Database,
 )
-from storm.exceptions import wrap_exceptions
+from storm.exceptions import DatabaseError, DisconnectionError, InterfaceError, wrap_exceptions
+from storm.store import Store
+from storm.tracer import trace
 from storm.uri import URI
 
 
-class BorrowedConnection(Connection):
-    """A Storm connection on the raw connection of Django's wrapper for the same database."""
+class BorrowingConnection(Connection):
+    """A Storm connection on the raw connection of Django's wrapper for the same database.
+
+    Without a lender, which is the wrapper, it is a plain connection.
+    """
 
     _no_control = False
+    _leaving: weakref.ref[Store] | None = None
 
-    def __init__(self, database: BorrowingDatabase, event: Any = None) -> None:
-        super().__init__(database, event)
-        lender: Any = connections[database.alias]
-        lender.lend_to(self)
+    def __init__(self, database: BorrowingDatabase, event: Any = None, lender: Any = None) -> None:
         self._lender = lender
+        if lender is None:
+            super().__init__(database, event)
+            return
+        self._database = database
+        self._event = event
+        self._raw_connection = None
+        lender.lend_to(self)
+        self._borrow()
+
+    def __del__(self) -> None:
+        if self._lender is None:
+            super().__del__()
+
+    # Borrowing.
+
+    def _borrow(self) -> None:
+        self.attach(self._translated(self._lender.open))
 
     def attach(self, raw_connection: Any) -> None:
         """Use a connection that Django has opened."""
+        self._database.adopt(raw_connection)
         self._raw_connection = ConnectionWrapper(raw_connection, self._database)
         self._state = STATE_CONNECTED
 
@@ -41,10 +70,69 @@ class BorrowedConnection(Connection):
         self._raw_connection = None
         self._state = STATE_RECONNECT
 
+    def leave(self, store: Store) -> None:
+        """Have a raw connection of its own, once the shared transaction of its store has ended."""
+        if self._lender is not None:
+            self._leaving = weakref.ref(store)
+            self._leave_if_idle()
+
+    def _leave_if_idle(self) -> None:
+        if self._leaving is not None and self._lender.is_left(self._leaving()):
+            self._lender.take_back(self)
+            self._lender = None
+            self._leaving = None
+            self.detach()
+
+    def join(self) -> bool:
+        """The store is about to be used. True if its connection is now in a transaction."""
+        reconnecting = self._state == STATE_RECONNECT
+        try:
+            joined: bool = self._check_disconnect(self._translated, self._lender.join_store)
+        except DatabaseError as error:
+            if not reconnecting:
+                raise
+            # As _ensure_connected() does, which comes too late: the join connects.
+            self._state = STATE_DISCONNECTED
+            raise DisconnectionError(str(error)) from error
+        return joined
+
+    def _translated(self, function: Callable[..., Any], **options: Any) -> Any:
+        """Call Django's side. Storm's users expect the driver's errors, which Django wraps."""
+        try:
+            return function(**options)
+        except DjangoError as error:
+            if error.__cause__ is None:
+                raise
+            with wrap_exceptions(self._database):
+                raise error.__cause__ from None
+
+    def is_disconnection_error(self, exc: Exception, extra_disconnection_errors: Any = ()) -> bool:
+        if self._raw_connection is None and isinstance(exc, (DatabaseError, InterfaceError)):
+            return True  # Django's side has noticed and dropped it
+        found: bool = super().is_disconnection_error(exc, extra_disconnection_errors)
+        return found
+
+    def _ensure_connected(self) -> None:
+        self._leave_if_idle()
+        if self._lender is None or self._state != STATE_RECONNECT or self._blocked:
+            super()._ensure_connected()
+            return
+        try:
+            self._borrow()
+        except DatabaseError as error:
+            self._state = STATE_DISCONNECTED
+            raise DisconnectionError(str(error)) from error
+
     def close(self) -> None:
         """Give the connection back. Django closes it when it is done with it."""
-        self._closed = True
-        self._raw_connection = None
+        if self._lender is None:
+            super().close()
+        elif not self._closed:
+            self._lender.take_back(self)
+            self._closed = True
+            self._raw_connection = None
+
+    # Transactions.
 
     @contextmanager
     def no_transaction_control(self) -> Iterator[None]:
@@ -55,43 +143,75 @@ class BorrowedConnection(Connection):
         finally:
             self._no_control = before
 
+    def begin(self, xid: Any) -> None:
+        if self._lender is not None and not self._two_phase_transaction:
+            self.join()
+        super().begin(xid)
+
     def commit(self, xid: Any = None) -> None:
-        if xid is not None:
-            super().commit(xid)
-        elif not self._no_control:
+        self._leave_if_idle()
+        if self._no_control:
+            return
+        if self._lender is None or xid is not None:
+            super().commit(*([] if xid is None else [xid]))
+            return
+        if self._two_phase_transaction:
+            super().commit()
+        else:
             self._ensure_connected()
-            with wrap_exceptions(self._database):
-                self._lender.end_for_store(failed=False)
+        try:
+            self._check_disconnect(self._translated, self._lender.end_for_store, failed=False)
+        finally:
+            self._check_disconnect(trace, "connection_commit", self, xid)
 
     def rollback(self, xid: Any = None) -> None:
-        if xid is not None:
-            super().rollback(xid)
-        elif not self._no_control:
+        self._leave_if_idle()
+        if self._no_control:
+            return
+        if self._lender is None or xid is not None:
+            super().rollback(*([] if xid is None else [xid]))
+            return
+        if self._two_phase_transaction:
+            super().rollback()
+        try:
             self._lender.end_for_store(failed=True)
-            if self._state == STATE_DISCONNECTED:
+            if self._state != STATE_CONNECTED:
                 self._lender.close()
+                self._state = STATE_RECONNECT
+        finally:
+            self._check_disconnect(trace, "connection_rollback", self, xid)
 
 
 class BorrowingDatabase(Database):
-    """A Storm database whose connections are those of an alias of Django."""
+    """A Storm database, of which one store in each thread borrows the connection of an alias."""
+
+    plain_class: type[Database]
 
     def __init__(self, uri: URI, alias: str) -> None:
         # The vendors' classes take the options that they know out of the URI.
         super().__init__(uri.copy())
         self._uri = uri
         self.alias = alias
+        self._local = threading.local()
+
+    @contextmanager
+    def lending(self) -> Iterator[None]:
+        """Have the connection that is made inside, in this thread, be a borrowed one."""
+        self._local.lender = connections[self.alias]
+        try:
+            yield
+        finally:
+            del self._local.lender
+
+    def connect(self, event: Any = None) -> Connection:
+        return self.connection_factory(self, event, getattr(self._local, "lender", None))
 
     def raw_connect(self) -> ConnectionWrapper:
-        """This thread's connection to the database, as Django opens and prepares it."""
+        """A connection as plain Storm opens it, to the test database while tests run."""
         wrapper: Any = connections[self.alias]
-        try:
-            raw_connection = wrapper.open()
-        except DjangoDatabaseError as error:
-            # Django has wrapped the driver's error, which Storm's users expect.
-            with wrap_exceptions(self):
-                raise (error.__cause__ or error) from None
+        raw_connection = self.plain_class(wrapper.store_uri()).raw_connect()
         self.adopt(raw_connection)
-        return ConnectionWrapper(raw_connection, self)
+        return raw_connection
 
     def adopt(self, raw_connection: Any) -> None:
-        """Note what Storm wants to know of a connection that it has not opened itself."""
+        """Note what Storm wants to know of a connection."""

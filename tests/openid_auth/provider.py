@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import urllib3
 from django.conf import settings
+from django.core.cache import caches
 from django.test import Client, TestCase, override_settings
 from django.urls import reverse
 from openid.association import Association
@@ -20,6 +21,7 @@ from openid.message import OPENID2_NS
 from openid.store.nonce import mkNonce
 
 from example_site.provider.server import ProviderServer
+from openid_auth.conf import conf
 from openid_auth.fetcher import Fetcher, FetchError
 from openid_auth.pending import SESSION_KEY
 from openid_auth.store import DatabaseStore
@@ -129,6 +131,11 @@ class ProviderMixin:
 
     server: ProviderServer
     client: Client
+
+    def setUp(self) -> None:
+        super().setUp()
+        # What one test cached or counted is none of the next one's business.
+        caches[conf.OPENID_CACHE].clear()
 
     @classmethod
     def setUpClass(cls) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.test import SimpleTestCase, override_settings
 
-from openid_auth.checks import check_deployment, check_settings
+from openid_auth.checks import BOOLEANS, STRING_LISTS, check_deployment, check_settings
 from tests.openid_auth.provider import isolated_settings, without_openid_settings
 
 GOOD_PROVIDER = {"url": "https://login.example.com/", "label": "Example", "trusted": ["teams"]}
+
+CACHE_STORE = "openid_auth.cache_store.CacheStore"
 
 
 def explode() -> None: ...
@@ -149,3 +151,76 @@ class CheckTests(SimpleTestCase):
         self.assert_found(
             "W006", "PRIVATE_NETWORKS", deploy=True, OPENID_ALLOW_PRIVATE_NETWORKS=True
         )
+
+    def test_inames_that_cannot_be_allowed(self) -> None:
+        self.assertEqual(self.found(OPENID_DISALLOW_INAMES=True), [])
+        self.assert_found("W007", "OPENID_DISALLOW_INAMES", OPENID_DISALLOW_INAMES=False)
+
+    def test_seconds(self) -> None:
+        for value in (0, -1, "900", None, True, 1.5):
+            with self.subTest(value):
+                self.assert_found("E015", "OPENID_REFRESH_SECONDS", OPENID_REFRESH_SECONDS=value)
+        self.assert_found("E015", "OPENID_DISCOVERY_SECONDS", OPENID_DISCOVERY_SECONDS=-1)
+        self.assertEqual(self.found(OPENID_DISCOVERY_SECONDS=0), [])
+
+    def test_store(self) -> None:
+        for value in ("no.such.Store", "tests.openid_auth.test_checks.explode", 3):
+            with self.subTest(value):
+                self.assert_found("E016", "OPENID_STORE", OPENID_STORE=value)
+
+    def test_a_cache_that_is_not_there(self) -> None:
+        self.assert_found("E017", "OPENID_CACHE", OPENID_CACHE="shared")
+
+    def test_nonces_in_a_cache_that_lets_them_in_twice(self) -> None:
+        for backend in ("dummy.DummyCache", "filebased.FileBasedCache"):
+            caches = {"default": {"BACKEND": f"django.core.cache.backends.{backend}"}}
+            with self.subTest(backend):
+                self.assertEqual(self.found(CACHES=caches), [])
+                self.assert_found("E018", backend, CACHES=caches, OPENID_STORE=CACHE_STORE)
+
+    def test_nonces_in_a_cache_of_one_process(self) -> None:
+        self.assertEqual(self.found(OPENID_STORE=CACHE_STORE), [])
+        self.assert_found("E019", "locmem", deploy=True, OPENID_STORE=CACHE_STORE)
+
+    def test_nonces_in_a_cache_that_forgets(self) -> None:
+        backend = "django.core.cache.backends.db.DatabaseCache"
+        caches = {"default": {"BACKEND": backend, "LOCATION": "cache"}}
+        self.assert_found(
+            "W008", "DatabaseCache", deploy=True, CACHES=caches, OPENID_STORE=CACHE_STORE
+        )
+
+    def test_nonces_in_redis_are_well_kept(self) -> None:
+        backend = "django.core.cache.backends.redis.RedisCache"
+        caches = {"default": {"BACKEND": backend, "LOCATION": "redis://127.0.0.1:6379"}}
+        good = {"CACHES": caches, "OPENID_STORE": CACHE_STORE}
+        self.assertEqual(self.found(**good), [])
+        self.assertEqual(self.found(deploy=True, **good), [])
+
+    def test_throttle(self) -> None:
+        for value in (True, {"begun": 5}, {"begun": (5,)}, {"begun": (0, 60)}, {"begin": (5, 60)}):
+            with self.subTest(value):
+                self.assert_found("E020", "OPENID_THROTTLE", OPENID_THROTTLE=value)
+        for good in ({}, {"begun": (5, 60)}, {"failed": [5, 60]}):
+            self.assertEqual(self.found(OPENID_THROTTLE=good), [])
+
+    def test_client_address(self) -> None:
+        for value in ("no.such.function", 3):
+            with self.subTest(value):
+                self.assert_found("E021", "CLIENT_ADDRESS", OPENID_CLIENT_ADDRESS=value)
+
+    def test_the_refresh_stands_below_authentication(self) -> None:
+        refresh = "openid_auth.middleware.SessionRefreshMiddleware"
+        authentication = "django.contrib.auth.middleware.AuthenticationMiddleware"
+        for order in ([refresh, authentication], [refresh]):
+            self.assert_found("E022", "SessionRefresh", MIDDLEWARE=order)
+        self.assertEqual(self.found(MIDDLEWARE=[authentication, refresh]), [])
+
+    def test_each_yes_or_no_is_looked_at(self) -> None:
+        for name in BOOLEANS:
+            with self.subTest(name):
+                self.assert_found("E007", name, **{name: "False"})
+
+    def test_each_list_is_looked_at(self) -> None:
+        for name in STRING_LISTS:
+            with self.subTest(name):
+                self.assert_found("E008", name, **{name: "one"})

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from urllib.parse import parse_qs, urlsplit
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.contrib.staticfiles import finders
 from django.test import Client, override_settings
 from django.urls import reverse
 
@@ -104,6 +106,24 @@ class SingleSignOnTests(ProviderTestCase):
 
 
 class PageTests(ProviderTestCase):
+    def test_the_address_of_the_logo_leads_to_a_picture(self) -> None:
+        """Templates of django-openid-auth name it."""
+        response = self.client.get(reverse("openid-logo"))
+        self.assertEqual(response["Location"], "/static/openid_auth/openid.svg")
+        self.assertIsNotNone(finders.find("openid_auth/openid.svg"))
+
+    def test_signing_in_needs_no_login(self) -> None:
+        """Django's LoginRequiredMiddleware asks for one on every page that does not say so."""
+        required = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+        with override_settings(
+            MIDDLEWARE=[*settings.MIDDLEWARE, required], LOGIN_URL="openid-login"
+        ):
+            self.assertEqual(self.sign_in("ada", next="/").status_code, 302)
+            self.assertEqual(self.whoami(), "ada")
+            self.client.logout()
+            self.assertEqual(self.client.get(reverse("whoami")).status_code, 302)
+            self.assertEqual(self.client.get(reverse("openid-xrds")).status_code, 200)
+
     def test_a_get_only_shows_the_page(self) -> None:
         response = self.client.get(reverse("openid-login"))
         self.assertContains(response, "Sign in with OpenID")
@@ -202,8 +222,6 @@ class TypedIdentifierTests(ProviderTestCase):
 
     def test_what_cannot_be_an_identifier_is_said_so(self) -> None:
         for identifier in (
-            "=ada",
-            "xri://=ada",
             "ftp://example.com/",
             "http://",
             "http://[",
@@ -214,6 +232,19 @@ class TypedIdentifierTests(ProviderTestCase):
                     reverse("openid-login"), {"openid_identifier": identifier}
                 )
                 self.assertContains(response, "No OpenID provider was found", status_code=400)
+
+    def test_inames_are_refused_whatever_the_setting_says(self) -> None:
+        for disallow in (True, False):
+            for identifier in ("=ada", "@example*ada", "xri://=ada"):
+                with (
+                    self.subTest(identifier, disallow=disallow),
+                    override_settings(OPENID_DISALLOW_INAMES=disallow),
+                    self.no_fetch(),
+                ):
+                    response = self.client.post(
+                        reverse("openid-login"), {"openid_identifier": identifier}
+                    )
+                    self.assertContains(response, "i-names are not supported", status_code=400)
 
     def test_an_empty_identifier_is_said_so(self) -> None:
         response = self.client.post(reverse("openid-login"), {"openid_identifier": ""})

@@ -125,9 +125,7 @@ class KilledConnectionTest(TransactionTestCase):
             write_with_storm("a")
             write_with_django("b")
         self.assertIsNot(connection.connection, before)
-        self.assertIs(
-            get_store()._connection._raw_connection._connection, connection.connection
-        )
+        self.assertIs(get_store()._connection._raw_connection._connection, connection.connection)
         self.assertEqual(Entry.objects.count(), 2)
 
 

@@ -1,0 +1,3 @@
+"""The tests of Storm about something that we deliberately do otherwise, each with its reason."""
+
+DIFFERENT: dict[str, str] = {}

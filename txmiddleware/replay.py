@@ -1,0 +1,86 @@
+"""A request that can be handled once more: a new object, with the body from its beginning."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+class _Recorder:
+    """A stream that keeps what is read from it, up to ``cap`` bytes, to give it again."""
+
+    def __init__(self, stream: Any, cap: int | None) -> None:
+        self.stream = stream
+        self.cap = cap
+        self.kept = BytesIO()
+        self.replayed = BytesIO()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing that was read has been dropped."""
+        return self.cap is None or self.kept.tell() <= self.cap
+
+    def rewind(self) -> None:
+        """Begin again with the first byte."""
+        self.replayed = BytesIO(self.kept.getvalue())
+
+    def _keep(self, data: bytes) -> bytes:
+        if self.complete:
+            self.kept.write(data)
+        return data
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.replayed.read(size)
+        if size is None or size < 0:
+            return data + self._keep(self.stream.read())
+        if len(data) < size:
+            data += self._keep(self.stream.read(size - len(data)))
+        return data
+
+    def readline(self, size: int = -1) -> bytes:
+        data = self.replayed.readline(size)
+        if data.endswith(b"\n") or (data and size is not None and 0 <= size <= len(data)):
+            return data
+        rest = size - len(data) if size is not None and size >= 0 else -1
+        return data + self._keep(self.stream.readline(rest))
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+class Replay:
+    """What it takes to hand out ``request`` once more, as it was before it was handled.
+
+    A body of more than ``DATA_UPLOAD_MAX_MEMORY_SIZE`` bytes can't be had twice, unless the
+    server has put it into a file itself (ASGI).
+    """
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._class = type(request)
+        self._recorder: _Recorder | None = None
+        stream = getattr(request, "_stream", None)
+        self._file = stream if stream is not None and stream.seekable() else None
+        if stream is not None and self._file is None and request.META.get("CONTENT_LENGTH"):
+            self._recorder = _Recorder(stream, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+            setattr(request, "_stream", self._recorder)  # noqa: B010  (not in the stubs)
+        self._state = dict(request.__dict__)
+
+    @property
+    def possible(self) -> bool:
+        """Whether the body can still be had from its beginning."""
+        if self._file is not None:
+            return not self._file.closed
+        return self._recorder is None or self._recorder.complete
+
+    def request(self) -> HttpRequest:
+        """A new request."""
+        if self._file is not None:
+            self._file.seek(0)
+        if self._recorder is not None:
+            self._recorder.rewind()
+        request = self._class.__new__(self._class)
+        request.__dict__.update(self._state)
+        return request

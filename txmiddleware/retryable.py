@@ -1,0 +1,114 @@
+"""Which failures a new transaction may not meet again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from transaction.interfaces import ITransaction
+
+# PostgreSQL, appendix A of its manual; a class stands for all of its codes.
+SQLSTATES = {
+    "40001": "serialization failure",
+    "40P01": "deadlock",
+    "25P03": "idle transaction ended by the server",
+    "57P01": "connection ended by the server",
+    "57P02": "server crashed",
+    "57P03": "server is starting or stopping",
+    "57P05": "idle connection ended by the server",
+    "08": "lost connection",
+}
+# MySQL and MariaDB, their server and client error references.
+MYSQL_CODES = {
+    1020: "row changed since it was read",
+    1053: "server is stopping",
+    1205: "lock wait timeout",
+    1213: "deadlock",
+    1927: "connection ended by the server",
+    2002: "lost connection",
+    2003: "lost connection",
+    2006: "lost connection",
+    2013: "lost connection",
+    2055: "lost connection",
+    4031: "idle connection ended by the server",
+}
+# Drivers that have no code for it, by the beginning of the message.
+MESSAGES = {
+    "database is locked": "locked",
+    "database table is locked": "locked",
+    "connection already closed": "lost connection",
+    "server closed the connection unexpectedly": "lost connection",
+    "terminating connection": "lost connection",
+    "SSL connection has been closed unexpectedly": "lost connection",
+    "could not receive data from server": "lost connection",
+    "consuming input failed": "lost connection",
+}
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    # Django's errors and ours have the driver's as their cause.
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__
+
+
+def _reason_of(error: BaseException) -> str | None:
+    state = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
+    if isinstance(state, str):
+        return SQLSTATES.get(state) or SQLSTATES.get(state[:2])
+    code = error.args[0] if error.args else None
+    if isinstance(code, int):
+        return MYSQL_CODES.get(code) if type(error).__module__.startswith("MySQLdb") else None
+    text = str(error)
+    for message, reason in MESSAGES.items():
+        if text.startswith(message):
+            return reason
+    storm = sys.modules.get("storm.exceptions")
+    if storm is not None and isinstance(error, storm.DisconnectionError):
+        return "lost connection"
+    return None
+
+
+def _may_be_a_race(error: BaseException) -> bool:
+    # At these levels a transaction can't see the row that it clashes with, so code that looked
+    # before it wrote was right, and will see the row the next time.
+    # The drivers' class, and Storm's subclass of it, have Django's name too.
+    if type(error).__name__ != "IntegrityError":
+        return False
+    return any(_has_snapshot(connections[alias]) for alias in connections)
+
+
+def _has_snapshot(connection: BaseDatabaseWrapper) -> bool:
+    options: dict[str, Any] = connection.settings_dict["OPTIONS"]
+    if connection.vendor == "mysql":
+        # Django's default; None is the server's, which is repeatable read.
+        level = options.get("isolation_level", "read committed")
+        return level is None or str(level).lower() in ("repeatable read", "serializable")
+    if connection.vendor == "postgresql":
+        # psycopg's numbers: 1 read committed, 2 repeatable read, 3 serializable.
+        return options.get("isolation_level") in (2, 3)
+    return False
+
+
+def retry_reason(error: BaseException | None, txn: ITransaction | None = None) -> str | None:
+    """Why ``error`` may not happen again in a new transaction; None if it would.
+
+    The resources of ``txn``, the transaction that failed, have a say: ``should_retry()`` of their
+    data managers, and ``transaction.interfaces.TransientError``. So ask before the abort.
+    """
+    if not isinstance(error, Exception):
+        return None
+    for cause in _chain(error):
+        reason = _reason_of(cause)
+        if reason is not None:
+            return reason
+    if any(_may_be_a_race(cause) for cause in _chain(error)):
+        return "integrity error in a snapshot"
+    if txn is not None and txn.isRetryableError(error):
+        return "transient"
+    return None
