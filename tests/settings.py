@@ -29,11 +29,11 @@ _FILES = os.environ.setdefault(
     "TEST_SQLITE_FILES", str(Path(tempfile.gettempdir()) / f"storm-django-{os.getpid()}")
 )
 if STORM_STORES["main"]["URI"].startswith("sqlite:"):
-    DATABASES["default"]["TEST"] = {"NAME": f"{_FILES}-main.sqlite3"}
+    DATABASES["default"]["TEST"] = {"NAME": f"{_FILES}-test.sqlite3"}
 
 # A database of a stock engine beside the store's.
 DATABASES["plain"] = {
     "ENGINE": "django.db.backends.sqlite3",
     "NAME": str(BASE_DIR / "plain.sqlite3"),
-    "TEST": {"NAME": f"{_FILES}-plain.sqlite3"},
+    "TEST": {"NAME": f"{_FILES}-test-plain.sqlite3"},
 }

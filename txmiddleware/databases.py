@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import transaction
@@ -218,6 +216,21 @@ class DatabaseSavepoint:
         ]
 
 
+class _Suspension:
+    """Keeps a wrapper from joining while it is busy with its own state."""
+
+    __slots__ = ("wrapper",)
+
+    def __init__(self, wrapper: Participant) -> None:
+        self.wrapper = wrapper
+
+    def __enter__(self) -> None:
+        self.wrapper._no_join += 1
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.wrapper._no_join -= 1
+
+
 class Participant(BaseDatabaseWrapper):
     """A database wrapper that joins the thread's transaction at its first use in a scope."""
 
@@ -247,9 +260,13 @@ class Participant(BaseDatabaseWrapper):
     def atomic_blocks(self, value: list[Atomic]) -> None:
         self.__dict__["atomic_blocks"] = value
 
-    def ensure_connection(self) -> None:
+    def get_autocommit(self) -> bool:
         self._join_if_due()
-        super().ensure_connection()
+        return super().get_autocommit()
+
+    def _cursor(self, name: str | None = None) -> Any:
+        self._join_if_due()
+        return super()._cursor(name)  # type: ignore[misc]
 
     def close(self) -> None:
         with self._joining_suspended():
@@ -260,16 +277,20 @@ class Participant(BaseDatabaseWrapper):
             super().connect()
 
     def _join_if_due(self) -> None:
-        if self._data_manager is None and not self._no_join and is_managed():
-            self.join()
+        if self._no_join:
+            return
+        manager = self._data_manager
+        if manager is None:
+            if is_managed():
+                self.join()
+        elif manager.status is LOST and not is_managed():
+            # Its blocks had to end first, and nobody else will clear up.
+            with self._joining_suspended():
+                if manager.is_on_top:
+                    manager.unwind()
 
-    @contextmanager
-    def _joining_suspended(self) -> Iterator[None]:
-        self._no_join += 1
-        try:
-            yield
-        finally:
-            self._no_join -= 1
+    def _joining_suspended(self) -> _Suspension:
+        return _Suspension(self)
 
     def is_current(self) -> bool:
         """Whether this is the thread's wrapper for its alias, and not a copy of one."""

@@ -9,10 +9,12 @@ from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 if TYPE_CHECKING:
     from storm_django.backend.shared import StoreWrapper
 
-READS = ("SELECT", "EXPLAIN", "SHOW", "SAVEPOINT", "RELEASE", "PRAGMA", "DECLARE", "FETCH")
-# Among these are what Django executes when a flush of Storm has it connect or begin: to invalidate
-# what is being flushed would lose it.
-READS += ("BEGIN", "START", "COMMIT", "ROLLBACK", "SET")
+# How a statement begins that changes no row. Some are what Django executes when a flush of Storm
+# has it connect or begin: to invalidate what is being flushed would lose it.
+READS = (
+    *("SELECT", "EXPLAIN", "SHOW", "PRAGMA", "DECLARE", "FETCH"),
+    *("BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET"),
+)
 
 
 def only_reads(sql: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from transaction.interfaces import ITransaction
@@ -22,6 +24,7 @@ class StoreDataManager(DatabaseDataManager):
         super().__init__(connection, guard)
         self.is_djangos = False  # joined by an outermost atomic(), which ends this part itself
         self.is_apart = False  # and somebody else ends the transaction
+        self.store_is_told = False  # the store's own commit() or rollback() is ending this part
 
     def begin_for_django(self) -> None:
         """Join for Django, which has just left autocommit and will commit or roll back itself.
@@ -69,20 +72,16 @@ class StoreDataManager(DatabaseDataManager):
         if self.is_apart:
             return
         super().tpc_begin(txn)
-        if self.status == ACTIVE:
+        if self.status == ACTIVE and (store := self.connection.store) is not None:
             # All resources do this before any commits: a flush that fails fails early.
-            self.connection.flush_store()
+            store.flush()
 
     def defer_callbacks(self) -> None:
         if not self.is_djangos:  # Django runs them when its block, and with it all, has ended
             super().defer_callbacks()
 
     def end(self, *, failed: bool) -> None:
-        if failed:
-            self.connection.reset_store()
-        elif (store := self.connection.store) is not None:
-            # Storm's rule between transactions: the cache holds nothing that is believed.
-            store.invalidate()
+        self.tell_store(failed=failed)
         try:
             if self.is_djangos:
                 self.status = ENDED
@@ -92,6 +91,30 @@ class StoreDataManager(DatabaseDataManager):
                 super().end(failed=failed)
         finally:
             self.connection.watch_store()
+
+    @contextmanager
+    def telling_store(self) -> Iterator[None]:
+        """Inside, and after it has gone well, the store has been told of the end."""
+        self.store_is_told = True
+        try:
+            yield
+        except BaseException:
+            self.store_is_told = False
+            raise
+
+    def tell_store(self, *, failed: bool) -> None:
+        """Have the store tidy up by its own ``commit()`` or ``rollback()``, as ZStorm does.
+
+        Applications and Storm's test resources replace those of a store to learn of its end.
+        """
+        store = self.connection.store
+        if store is None or self.store_is_told:
+            return
+        with self.telling_store(), store._connection.no_transaction_control():
+            if failed:
+                store.rollback()
+            else:
+                store.commit()
 
     def tpc_vote(self, txn: ITransaction) -> None:
         if not self.is_apart:

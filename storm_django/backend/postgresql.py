@@ -91,6 +91,25 @@ class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
             )
         super().__init__(settings_dict, alias)
 
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        connection = super().get_new_connection(conn_params)
+        connection.isolation_level = None
+        return connection
+
+    def switch_driver(self, autocommit: bool) -> None:
+        # psycopg2 puts the level into BEGIN, at no cost. In autocommit it would SET and reset the
+        # server's default each time the mode changes, so there the level is left out.
+        if autocommit:
+            self._set_level(None)
+        super().switch_driver(autocommit)
+        if not autocommit:
+            self._set_level(self.isolation_level)  # type: ignore[attr-defined]
+
+    def _set_level(self, level: Any) -> None:
+        with self.wrap_database_errors:
+            assert self.connection is not None
+            self.connection.isolation_level = level
+
     def options_of_uri(self, options: dict[str, str]) -> dict[str, Any]:
         isolation = options.pop("isolation", "repeatable-read")
         if isolation not in ISOLATION:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -12,9 +13,11 @@ from django.utils.asyncio import async_unsafe
 from storm.database import Database
 from storm.store import Store
 from storm.uri import URI
+from storm.zope.zstorm import global_zstorm
 
 from storm_django.backend.cursors import CoherentCursor, CoherentDebugCursor, only_reads
 from storm_django.backend.data_manager import StoreDataManager
+from storm_django.backend.two_phase import TwoPhaseDataManager
 from storm_django.conf import StoreSettings, conf
 from storm_django.stores import existing_store, watch_store
 from txmiddleware.databases import ENDED, LOST, Participant
@@ -31,7 +34,6 @@ class StoreWrapper(Participant):
     the store's first use, joins the thread's Zope transaction.
     """
 
-    data_manager_class: type[StoreDataManager] = StoreDataManager
     debug_cursor_class: type[CursorDebugWrapper] = CoherentDebugCursor
     _data_manager: StoreDataManager | None
     _ended_guard: Guard | None = None
@@ -52,6 +54,7 @@ class StoreWrapper(Participant):
 
     def fill_in(self, settings_dict: dict[str, Any], uri: URI) -> None:
         """Put the parts of the URI where Django's code for the vendor looks for them."""
+        options = self.options_of_uri(dict(uri.options))
         parts = {
             "NAME": uri.database,
             "USER": uri.username,
@@ -67,7 +70,7 @@ class StoreWrapper(Participant):
                 )
             settings_dict[key] = "" if value is None else str(value)
         settings_dict["OPTIONS"] = {
-            **self.options_of_uri(dict(uri.options)),
+            **options,
             **settings_dict["OPTIONS"],
         }
 
@@ -76,6 +79,13 @@ class StoreWrapper(Participant):
         return dict(options)
 
     # The store and its connection.
+
+    @property
+    def data_manager_class(self) -> type[StoreDataManager]:  # type: ignore[override]
+        """One that commits in two phases, if ``ZStorm.set_default_tpc()`` asked for it."""
+        if global_zstorm._default_tpcs.get(self.store_settings.name):
+            return TwoPhaseDataManager
+        return StoreDataManager
 
     @property
     def store(self) -> Store | None:
@@ -225,19 +235,6 @@ class StoreWrapper(Participant):
             manager.begin_for_django()
             self._enter(manager)
 
-    def _join_if_due(self) -> None:
-        manager = self._data_manager
-        if (
-            manager is not None
-            and manager.status == LOST
-            and not self._no_join
-            and not is_managed()
-        ):
-            with self._joining_suspended():
-                if manager.is_on_top:
-                    manager.unwind()
-        super()._join_if_due()
-
     def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
         super().set_autocommit(autocommit, *args, **kwargs)
         if autocommit and self._ended_guard is not None:
@@ -252,13 +249,17 @@ class StoreWrapper(Participant):
 
     def _set_autocommit(self, autocommit: bool) -> None:
         try:
-            super()._set_autocommit(autocommit)  # type: ignore[misc]
+            self.switch_driver(autocommit)
         except Error:
             if not self.__dict__["in_atomic_block"]:
                 self.close()  # a dead connection must not fail the next transaction too
             raise
         if not autocommit:
             self._join_for_django()
+
+    def switch_driver(self, autocommit: bool) -> None:
+        """Have the driver begin and leave autocommit. Raises Django's errors."""
+        super()._set_autocommit(autocommit)  # type: ignore[misc]
 
     def _commit(self) -> None:
         manager = self._data_manager
@@ -288,18 +289,36 @@ class StoreWrapper(Participant):
         ``TransactionManagementError`` if somebody does.
         """
         manager = self._data_manager
-        if manager is None:
+        if manager is None or manager.store_is_told:
             return
         verb = "rollback" if failed else "commit"
-        if manager.is_djangos or is_managed() or self.atomic_blocks[-1] is not manager.atomic:
+        if not self._is_stores(manager):
             if failed:
                 manager.guard.doom()  # Storm has dropped what was pending
             raise TransactionManagementError(
                 f"Store.{verb}() was called inside a transaction that other code ends; remove the "
                 f"call, or raise an exception to roll back"
             )
+        if not failed:
+            manager.tpc_begin(manager.guard.transaction)  # raises if it can't be committed
         try:
-            manager.end_early(failed=failed)
+            with manager.telling_store():
+                self.end_part(manager, failed=failed)
         except Error:
             if not failed:
                 raise
+
+    def end_part(self, manager: StoreDataManager, *, failed: bool) -> None:
+        """End the part of a store that has asked for it."""
+        manager.end_early(failed=failed)
+
+    def abandon(self) -> None:
+        """The store is closed: roll back, if nobody else ends the transaction."""
+        manager = self._data_manager
+        if manager is not None and self._is_stores(manager):
+            with suppress(Error):  # it is rolled back then because the connection is gone
+                manager.end_early(failed=True)
+
+    def _is_stores(self, manager: StoreDataManager) -> bool:
+        """Whether only the store's own ``commit()`` or ``rollback()`` ends the transaction."""
+        return not (manager.is_djangos or is_managed()) and manager.is_on_top

@@ -8,6 +8,7 @@ from django.db.backends.sqlite3 import base, creation, features
 from storm.databases.sqlite import SQLite, SQLiteConnection
 
 from storm_django.backend.creation import SchemaCreationMixin
+from storm_django.backend.data_manager import StoreDataManager
 from storm_django.backend.features import SharedFeatures
 from storm_django.backend.shared import StoreWrapper
 from storm_django.backend.storm_side import BorrowingConnection, BorrowingDatabase
@@ -65,3 +66,11 @@ class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
     def _start_transaction_under_autocommit(self) -> None:
         super()._start_transaction_under_autocommit()  # type: ignore[misc]
         self._join_for_django()
+
+    def end_part(self, manager: StoreDataManager, *, failed: bool) -> None:
+        if not failed and manager.is_outermost:
+            # It fails while another connection has a lock, and can be tried again, which Storm's
+            # users do. Django would roll back.
+            with self.wrap_database_errors:
+                self.connection.commit()
+        super().end_part(manager, failed=failed)

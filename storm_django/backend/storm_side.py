@@ -72,7 +72,7 @@ class BorrowingConnection(Connection):
 
     def leave(self, store: Store) -> None:
         """Have a raw connection of its own, once the shared transaction of its store has ended."""
-        if self._lender is not None:
+        if self._lender is not None and not self._closed:
             self._leaving = weakref.ref(store)
             self._leave_if_idle()
 
@@ -124,12 +124,16 @@ class BorrowingConnection(Connection):
             raise DisconnectionError(str(error)) from error
 
     def close(self) -> None:
-        """Give the connection back. Django closes it when it is done with it."""
+        """Give the connection back. Django closes it when it is done with it.
+
+        What the store has not committed is rolled back, unless other code ends the transaction.
+        """
         if self._lender is None:
             super().close()
         elif not self._closed:
-            self._lender.take_back(self)
             self._closed = True
+            self._lender.abandon()
+            self._lender.take_back(self)
             self._raw_connection = None
 
     # Transactions.

@@ -37,7 +37,11 @@ class ImplicitTransaction:
     """What Storm code does without a scope."""
 
     def __enter__(self) -> None:
-        get_store().execute("SELECT 1")
+        try:
+            get_store().execute("SELECT 1")
+        except BaseException:
+            transaction.abort()
+            raise
 
     def __exit__(self, exc_type: object, *exc_info: object) -> None:
         if exc_type is None:
@@ -65,8 +69,6 @@ class KilledConnectionTest(TransactionTestCase):
             cursor.execute(OWN_ID[connection.vendor])
             (session,) = cursor.fetchone()
             cursor.close()
-        if connection.vendor == "postgresql" and connection.get_autocommit():
-            pass
         with self.killer.cursor() as cursor:
             cursor.execute(KILL[connection.vendor], [session])
 
