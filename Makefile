@@ -15,6 +15,8 @@ DJANGO ?= Django>=5.2
 STORE ?= $(STORE_URI)
 PORT ?= 8000
 ARGS ?=
+VENDOR ?= sqlite
+LABELS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -30,7 +32,7 @@ has_mysql_client = { $(call quietly,pkg-config --exists mysqlclient) || \
 	$(call quietly,pkg-config --exists mariadb) || $(call quietly,pkg-config --exists libmariadb) || \
 	$(call quietly,command -v mysql_config) || $(call quietly,command -v mariadb_config); }
 
-.PHONY: help demo test coverage lint clean test-drivers store-known FORCE
+.PHONY: help demo test coverage lint django-suite storm-suite clean test-drivers store-known FORCE
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -52,8 +54,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+django-suite: $(VENV)/.suites
+	@exec $(BIN)/python -m tests.django_suite --vendor $(VENDOR) $(LABELS)
+
+storm-suite: $(VENV)/.suites
+	@exec $(BIN)/python -m tests.storm_suite --vendor $(VENDOR)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) .suite build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	rm -f demo.sqlite3* plain.sqlite3* test.sqlite3* test_*.sqlite3*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -93,6 +101,10 @@ $(VENV)/.mysql: $(VENV)/.ready
 $(VENV)/.dev: $(VENV)/.ready
 	@echo "Installing what the tests need."
 	@$(PIP) --editable '.[dev]' '$(DJANGO)'
+	@touch $@
+
+$(VENV)/.suites: $(VENV)/.dev test-drivers
+	@$(PIP) --editable '.[suites]' '$(DJANGO)'
 	@touch $@
 
 # mysqlclient only where a server is; a PostgreSQL server only where there is none.

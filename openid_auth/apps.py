@@ -1,6 +1,6 @@
 """The application ``openid_auth``."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy as _
 
 
@@ -13,3 +13,7 @@ class OpenIDAuthConfig(AppConfig):
         from openid_auth import checks
 
         checks.register()
+        if apps.is_installed("django.contrib.admin"):
+            from openid_auth import admin_login
+
+            admin_login.install()

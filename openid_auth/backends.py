@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_backends, get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, router, transaction
@@ -154,15 +154,53 @@ class OpenIDBackend(ModelBackend):
     def associate_openid(self, user: AbstractBaseUser, assertion: Assertion) -> UserOpenID:
         """Link the identity to ``user``. Raises IdentityAlreadyClaimed if another has it."""
         claimed_id = assertion.identity_url
-        known: UserOpenID | None = UserOpenID.objects.for_claimed_id(claimed_id)
-        if known is not None:
-            if known.user_id != user.pk:
-                raise IdentityAlreadyClaimed(_("Another account has this identity."))
-            return known
         display_id = assertion.getDisplayIdentifier() or claimed_id
+        return self.link_identity(user, claimed_id, display_id)
+
+    def link_identity(self, user: AbstractBaseUser, claimed_id: str, display_id: str) -> UserOpenID:
+        """Link a verified identity to ``user``. Raises IdentityAlreadyClaimed."""
+        known = self._known_identity(user, claimed_id)
+        if known is not None:
+            return known
         identity = UserOpenID(user_id=user.pk, claimed_id=claimed_id, display_id=display_id)
         identity.save(force_insert=True)
         return identity
+
+    def check_link(self, user: AbstractBaseUser, assertion: Assertion) -> bool:
+        """Return True if ``user`` has the identity already, False if it may be linked.
+
+        Raises IdentityAlreadyClaimed if another account has it.
+        """
+        return self._known_identity(user, assertion.identity_url) is not None
+
+    def may_unlink(self, user: AbstractBaseUser, others: int) -> bool:
+        """Say whether ``user`` can still sign in if only ``others`` identities are left."""
+        if others:
+            return True
+        passwords = any(
+            isinstance(backend, ModelBackend) and not isinstance(backend, OpenIDBackend)
+            for backend in get_backends()
+        )
+        return passwords and user.has_usable_password()
+
+    def unlink_identity(self, identity: UserOpenID) -> bool:
+        """Unlink an identity from its account; return False if it is the last way to sign in."""
+        using = router.db_for_write(UserOpenID)
+        with transaction.atomic(using=using):
+            # Two requests that unlink the last two at once wait for each other here. What is
+            # locked is also what counts: another look could see an older state.
+            locked = UserOpenID.objects.using(using).select_for_update()
+            rows = {row.pk for row in locked.filter(user_id=identity.user_id).order_by("pk")}
+            if identity.pk not in rows or not self.may_unlink(identity.user, len(rows) - 1):
+                return False
+            identity.delete()
+        return True
+
+    def _known_identity(self, user: AbstractBaseUser, claimed_id: str) -> UserOpenID | None:
+        known: UserOpenID | None = UserOpenID.objects.for_claimed_id(claimed_id)
+        if known is not None and known.user_id != user.pk:
+            raise IdentityAlreadyClaimed
+        return known
 
     def update_user_details(
         self, user: AbstractBaseUser, details: UserDetails, *, created: bool = False

@@ -14,10 +14,12 @@ from openid_auth import pending
 from openid_auth.conf import conf
 from openid_auth.consumer import RelyingParty
 from openid_auth.details import verification_schemes
+from openid_auth.discovery_cache import discover_provider
 from openid_auth.exceptions import ProviderUnavailable
 from openid_auth.extensions import ax, pape, sreg, teams
 from openid_auth.memberships import teams_asked_for
 from openid_auth.models import MAX_URL_LENGTH
+from openid_auth.pending import Purpose
 from openid_auth.providers import Claim, Provider
 
 
@@ -29,15 +31,17 @@ def find_endpoint(
     That of a provider from the settings has to offer directed identity (section 7.3.1).
     """
     try:
-        _claimed_id, endpoints = relying_party._discover(identifier)
+        if provider.url is not None:
+            endpoints = discover_provider(relying_party, provider.url)
+        else:
+            _claimed_id, endpoints = relying_party._discover(identifier)
     except DiscoveryFailure as error:
         raise ProviderUnavailable(
             _("No OpenID provider was found at this address: %(reason)s.") % {"reason": error}
         ) from error
-    for endpoint in endpoints:
-        if provider.url is None or endpoint.isOPIdentifier():
-            return endpoint
-    raise ProviderUnavailable(_("No OpenID 2.0 provider was found at this address."))
+    if not endpoints:
+        raise ProviderUnavailable(_("No OpenID 2.0 provider was found at this address."))
+    return endpoints[0]
 
 
 def begin(
@@ -46,8 +50,10 @@ def begin(
     provider: Provider,
     identifier: str,
     next: str,
+    purpose: Purpose = Purpose.LOGIN,
 ) -> tuple[AuthRequest, str, str]:
-    """Begin a login and remember it in the session.
+    """Begin a login and remember it in the session, for the account that is signed in if
+    ``purpose`` is about one.
 
     Returns the request to the provider, the realm and the return_to (section 9.1). Raises
     ProviderUnavailable.
@@ -69,10 +75,16 @@ def begin(
         local_id=None if directed else endpoint.local_id,
         return_to=return_to,
         next=next,
+        purpose=purpose.value,
+        user="" if purpose is Purpose.LOGIN else str(request.user.pk),
     )
     pending.remember(request.session, state, login)
-    realm = conf.OPENID_TRUST_ROOT or request.build_absolute_uri("/")
-    return openid_request, realm, return_to
+    return openid_request, realm(request), return_to
+
+
+def realm(request: HttpRequest) -> str:
+    """Return the realm (section 9.2): what the provider names as the one who asks."""
+    return conf.OPENID_TRUST_ROOT or request.build_absolute_uri("/")
 
 
 def add_extensions(

@@ -13,6 +13,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, Warning
 from django.utils.module_loading import import_string
 
+from openid_auth import cache_checks
 from openid_auth.providers import Claim
 
 BOOLEANS = (
@@ -25,6 +26,8 @@ BOOLEANS = (
     "OPENID_USE_EMAIL_FOR_USERNAME",
     "OPENID_PHYSICAL_MULTIFACTOR_REQUIRED",
     "OPENID_LAUNCHPAD_TEAMS_MAPPING_AUTO",
+    "OPENID_USE_AS_ADMIN_LOGIN",
+    "OPENID_DISALLOW_INAMES",
 )
 STRING_LISTS = (
     "OPENID_SREG_REQUIRED_FIELDS",
@@ -54,7 +57,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
 
 def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
     """Check what is right on a developer's machine only."""
-    return [*_plain_http(), *_private_networks_open()]
+    return [*_plain_http(), *_private_networks_open(), *cache_checks.shared_cache()]
 
 
 def _setting(name: str, default: Any = None) -> Any:
@@ -212,6 +215,16 @@ def _verification_schemes() -> Iterator[CheckMessage]:
         )
 
 
+def _inames() -> Iterator[CheckMessage]:
+    if _setting("OPENID_DISALLOW_INAMES") is False:
+        yield Warning(
+            "OPENID_DISALLOW_INAMES is False, but i-names are refused: the service that resolved "
+            "them is gone.",
+            hint="Remove the setting.",
+            id="openid_auth.W007",
+        )
+
+
 def _trust_root() -> Iterator[CheckMessage]:
     value = _setting("OPENID_TRUST_ROOT")
     if value is not None and not _is_url(value):
@@ -302,8 +315,10 @@ CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _whitelist,
     _private_networks,
     _verification_schemes,
+    _inames,
     _trust_root,
     _render_failure,
     _backend,
     _session_cookie,
+    *cache_checks.CHECKS,
 )

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 
 from openid_auth.addresses import IPNetwork
+
+if TYPE_CHECKING:
+    from openid.store.interface import OpenIDStore
+
+# Ten times what a person needs, and nothing for somebody who tries addresses out.
+THROTTLE = {"begun": (60, 60), "failed": (30, 300)}
 
 
 class Conf:
@@ -122,6 +128,16 @@ class Conf:
         return None if teams is None else tuple(teams)
 
     @property
+    def OPENID_USE_AS_ADMIN_LOGIN(self) -> bool:
+        """Sign in to the admin by the sign-in page here, not by the admin's own form."""
+        return bool(getattr(settings, "OPENID_USE_AS_ADMIN_LOGIN", False))
+
+    @property
+    def OPENID_DISALLOW_INAMES(self) -> bool:
+        """Only True means something: i-names are refused, whatever it says."""
+        return bool(getattr(settings, "OPENID_DISALLOW_INAMES", True))
+
+    @property
     def OPENID_TRUST_ROOT(self) -> str | None:
         """The realm (section 9.2) shown to the person; by default the root of the site."""
         return getattr(settings, "OPENID_TRUST_ROOT", None)
@@ -138,6 +154,42 @@ class Conf:
     def ALLOWED_EXTERNAL_OPENID_REDIRECT_DOMAINS(self) -> tuple[str, ...]:
         """Other hosts that ``next`` may lead to, as ``host`` or ``host:port``."""
         return tuple(getattr(settings, "ALLOWED_EXTERNAL_OPENID_REDIRECT_DOMAINS", ()))
+
+    @property
+    def OPENID_REFRESH_SECONDS(self) -> int:
+        """After how many seconds ``SessionRefreshMiddleware`` asks the provider again."""
+        return int(getattr(settings, "OPENID_REFRESH_SECONDS", 15 * 60))
+
+    @property
+    def OPENID_CACHE(self) -> str:
+        """The alias in ``CACHES`` of what is cached, counted, and kept by ``CacheStore``."""
+        return str(getattr(settings, "OPENID_CACHE", "default"))
+
+    @property
+    def OPENID_DISCOVERY_SECONDS(self) -> int:
+        """For how many seconds the endpoint of a provider of the settings is cached; 0: not."""
+        return int(getattr(settings, "OPENID_DISCOVERY_SECONDS", 60 * 60))
+
+    @property
+    def OPENID_STORE(self) -> Callable[[], OpenIDStore]:
+        """The class of the store of associations and nonces, or its dotted path."""
+        value = getattr(settings, "OPENID_STORE", "openid_auth.store.DatabaseStore")
+        found: Callable[[], OpenIDStore]
+        found = import_string(value) if isinstance(value, str) else value
+        return found
+
+    @property
+    def OPENID_THROTTLE(self) -> Mapping[str, tuple[int, int]]:
+        """How many logins an address may begin, and fail: ``{"begun": (number, seconds)}``."""
+        return getattr(settings, "OPENID_THROTTLE", THROTTLE)
+
+    @property
+    def OPENID_CLIENT_ADDRESS(self) -> Callable[[HttpRequest], str] | None:
+        """``f(request)`` that returns the visitor's address behind a proxy, or its path."""
+        value = getattr(settings, "OPENID_CLIENT_ADDRESS", None)
+        found: Callable[[HttpRequest], str] | None
+        found = import_string(value) if isinstance(value, str) else value
+        return found
 
 
 conf = Conf()

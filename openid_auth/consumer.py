@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from openid.association import Association, SessionNegotiator
-from openid.consumer.consumer import GenericConsumer, ProtocolError, _httpResponseToMessage
+from openid.consumer.consumer import (
+    GenericConsumer,
+    ProtocolError,
+    ServerError,
+    _httpResponseToMessage,
+)
 from openid.consumer.discover import OpenIDServiceEndpoint
 from openid.fetchers import HTTPFetchingError
-from openid.message import Message
+from openid.message import OPENID_NS, Message
 from openid.store.interface import OpenIDStore
 
 from openid_auth.discovery import discover
@@ -38,9 +43,14 @@ class RelyingParty(GenericConsumer):  # type: ignore[misc]
         and lets what a malformed answer raises go through to the visitor."""
         response = self.fetcher.fetch(server_url, body=message.toURLEncoded())
         try:
-            return _httpResponseToMessage(response, server_url)
+            answer = _httpResponseToMessage(response, server_url)
+            refused = answer.getArg(OPENID_NS, "error_code") is not None
         except MALFORMED as error:
             raise HTTPFetchingError(f"malformed answer of {server_url}: {error!r}") from error
+        if refused:
+            # Section 8.2.4. Section 5.1.2.2 wants status 400 with it, which several do not send.
+            raise ServerError.fromMessage(answer)
+        return answer
 
     def _extractAssociation(self, response: Message, session: Any) -> Association:
         """Refuse an OpenID 1 answer: for one, the library accepts an unencrypted secret."""

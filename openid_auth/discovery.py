@@ -17,11 +17,16 @@ from openid.consumer.discover import (
 from openid.fetchers import HTTPFetchingError, HTTPResponse
 from openid.urinorm import urinorm
 from openid.yadis.constants import YADIS_ACCEPT_HEADER, YADIS_CONTENT_TYPE
-from openid.yadis.discover import whereIsYadis
 from openid.yadis.etxrd import XRDSError
 
 from openid_auth.fetcher import Fetcher
+from openid_auth.html_head import Head, read_head
 from openid_auth.models import MAX_URL_LENGTH
+
+
+def is_iname(identifier: str) -> bool:
+    """Say whether ``identifier`` is an XRI (section 7.2)."""
+    return identifier.startswith(("xri://", "=", "@", "+", "$", "!", "("))
 
 
 def normalize(identifier: str) -> str:
@@ -30,7 +35,7 @@ def normalize(identifier: str) -> str:
     Raises DiscoveryFailure for an i-name or another thing that is not a URL.
     """
     identifier = identifier.strip()
-    if identifier.startswith(("xri://", "=", "@", "+", "$", "!", "(")):
+    if is_iname(identifier):
         raise DiscoveryFailure("i-names are not supported", None)
     if "://" not in identifier:
         identifier = "http://" + identifier
@@ -65,18 +70,30 @@ def _discover(url: str, fetcher: Fetcher) -> tuple[str, list[OpenIDServiceEndpoi
     response = _get(url, fetcher, {"Accept": YADIS_ACCEPT_HEADER})
     claimed_id = normalize(response.final_url)
     document = response.body
-    location = whereIsYadis(response)
-    indirect = bool(location) and location != response.final_url
-    if indirect:
-        document = _get(location, fetcher, {"Accept": YADIS_CONTENT_TYPE}).body
-    endpoints = _parse_xrds(claimed_id, document)
-    if not endpoints:
-        # Section 7.3.3: a page may name the endpoint in its head instead.
-        page = response.body.decode("utf-8", "replace")
-        endpoints = OpenIDServiceEndpoint.fromHTML(claimed_id, page)
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    head = Head()
+    if media_type != YADIS_CONTENT_TYPE:
+        # The attributes that count are addresses, so the encoding of the page does not.
+        head = read_head(document.decode("utf-8", "replace"))
+        location = response.headers.get("x-xrds-location") or head.xrds_location
+        if location and location != response.final_url:
+            document = _get(location, fetcher, {"Accept": YADIS_CONTENT_TYPE}).body
+    named = _parse_xrds(claimed_id, document) or _parse_links(claimed_id, head)
+    endpoints = [found for found in named if _is_address(found.server_url)]
     providers = [found for found in endpoints if OPENID_IDP_2_0_TYPE in found.type_uris]
     people = [found for found in endpoints if OPENID_2_0_TYPE in found.type_uris]
     return claimed_id, providers or people
+
+
+def _is_address(url: str | None) -> bool:
+    """Say whether a browser may be sent to ``url``: ``javascript:`` and the like are none."""
+    if url is None or not url.startswith(("http://", "https://")):
+        return False
+    try:
+        normalize(url)
+    except DiscoveryFailure:
+        return False
+    return True
 
 
 def _parse_xrds(url: str, document: bytes) -> list[OpenIDServiceEndpoint]:
@@ -85,6 +102,18 @@ def _parse_xrds(url: str, document: bytes) -> list[OpenIDServiceEndpoint]:
     except XRDSError:
         return []
     return found
+
+
+def _parse_links(url: str, head: Head) -> list[OpenIDServiceEndpoint]:
+    """Return the endpoint that the head of a page names (section 7.3.3)."""
+    if "openid2.provider" not in head.links:
+        return []
+    found = OpenIDServiceEndpoint()
+    found.claimed_id = url
+    found.server_url = head.links["openid2.provider"]
+    found.local_id = head.links.get("openid2.local_id")
+    found.type_uris = [OPENID_2_0_TYPE]
+    return [found]
 
 
 def _get(url: str, fetcher: Fetcher, headers: dict[str, str]) -> HTTPResponse:

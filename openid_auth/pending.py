@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from typing import Any
 
 from django.contrib.sessions.backends.base import SessionBase
@@ -17,11 +18,20 @@ MAX_PENDING = 5
 MAX_AGE = 60 * 60
 
 
+class Purpose(str, Enum):
+    """What a verified answer is for."""
+
+    LOGIN = "login"
+    LINK = "link"  # one more identity of an account
+    REFRESH = "refresh"  # of a session, without a click
+
+
 @dataclass(frozen=True)
 class PendingLogin:
     """A login as it began. The answer must be from ``server_url``, to ``return_to``.
 
-    ``claimed_id`` and ``local_id`` are None for directed identity (the provider picks).
+    ``claimed_id`` and ``local_id`` are None for directed identity (the provider picks). ``user``
+    is the key of the account to link or to refresh, as a string.
     """
 
     provider: str
@@ -30,6 +40,8 @@ class PendingLogin:
     local_id: str | None
     return_to: str
     next: str
+    purpose: str = Purpose.LOGIN.value
+    user: str = ""
     started: int = field(default_factory=lambda: int(time.time()))
 
     def endpoint(self) -> OpenIDServiceEndpoint:

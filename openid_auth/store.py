@@ -22,15 +22,23 @@ NONCE_SKEW = 15 * 60
 MAX_LIFETIME = 30 * 24 * 60 * 60
 
 
+def kept_lifetime(association: SharedSecret) -> int:
+    """Return for how many seconds to keep ``association``, 0 if its handle is malformed."""
+    handle: str = association.handle
+    printable = all("!" <= character <= "~" for character in handle)
+    if not (0 < len(handle) <= models.MAX_HANDLE_LENGTH and printable):
+        return 0
+    return min(int(association.lifetime), MAX_LIFETIME)
+
+
 class DatabaseStore(OpenIDStore):  # type: ignore[misc]
     """Associations and nonces, shared by every process that uses the database."""
 
     def storeAssociation(self, server_url: str, association: SharedSecret) -> None:
         """Keep ``association``; one whose handle is not as section 8.2.1 says is not kept."""
         handle: str = association.handle
-        printable = all("!" <= character <= "~" for character in handle)
-        lifetime = min(int(association.lifetime), MAX_LIFETIME)
-        if not (0 < len(handle) <= models.MAX_HANDLE_LENGTH and printable and lifetime > 0):
+        lifetime = kept_lifetime(association)
+        if lifetime <= 0:
             return
         using = router.db_for_write(models.Association)
         with transaction.atomic(using=using):

@@ -78,9 +78,7 @@ def _email_as_username(details: UserDetails, user: AbstractBaseUser | None) -> s
 
 def _strict_username(name: str, user: AbstractBaseUser | None) -> str:
     if not name:
-        raise MissingUsernameViolation(
-            _("The OpenID provider did not send a nickname that can be used on this site.")
-        )
+        raise MissingUsernameViolation
     if _others(name, user, "iexact").exists():
         openid_duplicate_username.send(sender=get_user_model(), username=name)
         if _others(name, user, "iexact").exists():

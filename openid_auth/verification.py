@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import urldefrag, urlsplit
 
 from openid.consumer.consumer import ProtocolError
 from openid.consumer.discover import OPENID_2_0_TYPE, DiscoveryFailure, OpenIDServiceEndpoint
@@ -21,6 +21,7 @@ from openid.store.nonce import split as split_nonce
 
 from openid_auth.assertion import Assertion
 from openid_auth.consumer import MALFORMED, RelyingParty
+from openid_auth.discovery import normalize
 from openid_auth.exceptions import AssertionRefused, LoginCancelled, SetupNeeded
 from openid_auth.models import MAX_HANDLE_LENGTH, MAX_NONCE_LENGTH, MAX_URL_LENGTH
 from openid_auth.pending import PendingLogin
@@ -73,6 +74,9 @@ def parse(fields: Mapping[str, str]) -> Message:
     """Return the message (section 4.1). Raises AssertionRefused if it is malformed."""
     if len(fields) > MAX_FIELDS or sum(map(len, fields.values())) > MAX_SIZE:
         raise AssertionRefused("too large")
+    if any(":" not in uri for name, uri in fields.items() if name.startswith("openid.ns.")):
+        # Section 12: a namespace is a URI. The library only warns, about each argument in it.
+        raise AssertionRefused("malformed: a namespace is not a URI")
     try:
         message = Message.fromPostArgs(fields)
     except MALFORMED as error:
@@ -153,6 +157,9 @@ def _check_discovery(
     claim.server_url = signed["op_endpoint"]
     endpoint = pending.endpoint()
     try:
+        if normalize(claim.claimed_id) != urldefrag(claim.claimed_id).url:
+            # Discovery would find the normal form, which is not this identifier.
+            raise DiscoveryFailure("it is not a normalized URL", None)
         if pending.claimed_id is not None:
             try:
                 relying_party._verifyDiscoverySingle(endpoint, claim)

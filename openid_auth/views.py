@@ -3,75 +3,49 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
-from django.contrib.auth import REDIRECT_FIELD_NAME, authenticate, login
+from django.contrib.auth import authenticate, login
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
+from django.templatetags.static import static
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
-from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
-from openid.consumer.consumer import AuthRequest
-from openid.message import OPENID1_URL_LIMIT
-from openid.store.interface import OpenIDStore
 
-from openid_auth import beginning, pending, signals
+from openid_auth import linking, pending, refreshing, signals, signed_in, throttle
 from openid_auth.assertion import Assertion
+from openid_auth.base_views import InvalidChoice, OpenIDView
 from openid_auth.conf import conf
 from openid_auth.consumer import RelyingParty
-from openid_auth.exceptions import AssertionRefused, DjangoOpenIDException
-from openid_auth.fetcher import Fetcher
+from openid_auth.exceptions import (
+    AssertionRefused,
+    DjangoOpenIDException,
+    LoginCancelled,
+    SetupNeeded,
+    Throttled,
+)
 from openid_auth.forms import OpenIDLoginForm
 from openid_auth.models import UserOpenID
-from openid_auth.providers import SSO, TYPED, Provider, get_provider, get_providers
-from openid_auth.redirects import landing, safe_next
-from openid_auth.store import DatabaseStore
+from openid_auth.pending import PendingLogin, Purpose
+from openid_auth.providers import SSO, Provider, get_provider
+from openid_auth.redirects import landing
 from openid_auth.verification import verify
 
 logger = logging.getLogger("openid_auth")
 
 
-class OpenIDView(View):
-    """What both views need; subclass to use another store or fetcher."""
-
-    failure_template_name = "openid_auth/failure.html"
-
-    def get_store(self) -> OpenIDStore:
-        """Return the store of associations and nonces."""
-        return DatabaseStore()
-
-    def get_fetcher(self) -> Fetcher:
-        """Return the fetcher for this request."""
-        return Fetcher(private_networks=conf.OPENID_ALLOW_PRIVATE_NETWORKS)
-
-    def render_failure(
-        self, request: HttpRequest, message: str, exception: Exception | None = None
-    ) -> HttpResponse:
-        """Return the page that says why a login was refused.
-
-        It is returned, not raised: an exception would roll the request's transaction back, and
-        with it the nonce that was just used up.
-        """
-        template_name = self.failure_template_name
-        render_failure = conf.OPENID_RENDER_FAILURE
-        if render_failure is not None:
-            return render_failure(
-                request, message, status=403, template_name=template_name, exception=exception
-            )
-        context = {"message": message, "exception": exception}
-        return render(request, template_name, context, status=403)
-
-
+@method_decorator(login_not_required, name="dispatch")
 @method_decorator(never_cache, name="dispatch")
 @method_decorator(csrf_protect, name="dispatch")
 class LoginView(OpenIDView):
     """GET: the sign-in page. POST: begin a login with ``provider`` or ``openid_identifier``."""
 
     template_name = "openid_auth/login.html"
-    continue_template_name = "openid_auth/continue.html"
-    form_class = OpenIDLoginForm
+    openid_refresh_exempt = True
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
         sso = get_provider(SSO)
@@ -80,17 +54,12 @@ class LoginView(OpenIDView):
         return self.render_page(request)
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
-        providers = get_providers()
-        name = request.POST.get("provider", SSO if SSO in providers else TYPED.name)
-        provider = get_provider(name)
-        if provider is None:
-            return self.render_page(request, error=_("Choose one of the providers."), status=400)
-        if provider.url is not None:
-            return self.begin(request, provider, provider.url)
-        form = self.form_class(request.POST)
-        if not form.is_valid():
-            return self.render_page(request, form=form, status=400)
-        return self.begin(request, provider, form.cleaned_data["openid_identifier"])
+        try:
+            provider, identifier = self.get_choice(request)
+        except InvalidChoice as invalid:
+            error = "" if invalid.form else _("Choose one of the providers.")
+            return self.render_page(request, form=invalid.form, error=error, status=400)
+        return self.begin(request, provider, identifier)
 
     def render_page(
         self,
@@ -101,60 +70,31 @@ class LoginView(OpenIDView):
         status: int = 200,
     ) -> HttpResponse:
         """Return the sign-in page, with what went wrong."""
-        context = {
-            "form": form or self.form_class(),
-            "error": error,
-            "providers": list(get_providers().values()),
-            "typed_identifier": conf.OPENID_ALLOW_TYPED_IDENTIFIER,
-            "next": self.get_next(request),
-            "redirect_field_name": REDIRECT_FIELD_NAME,
-        }
+        again = refreshing.AGAIN in request.GET
+        context = self.get_choices_context(request, form=form, error=error, again=again)
         return render(request, self.template_name, context, status=status)
-
-    def get_next(self, request: HttpRequest) -> str:
-        """Return where to go afterwards, ``""`` if nothing safe was asked for."""
-        asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
-        return safe_next(request, asked)
 
     def begin(self, request: HttpRequest, provider: Provider, identifier: str) -> HttpResponseBase:
         """Send the person to the provider."""
-        relying_party = RelyingParty(self.get_store(), self.get_fetcher())
         try:
-            openid_request, realm, return_to = beginning.begin(
-                request, relying_party, provider, identifier, self.get_next(request)
-            )
+            return self.send_to_provider(request, provider, identifier, next=self.get_next(request))
+        except Throttled as error:
+            logger.warning("login not begun: throttled", extra={"event": "throttled"})
+            return self.render_refusal(request, error)
         except DjangoOpenIDException as error:
-            logger.warning("login not begun: %s", error, extra={"request": request})
+            logger.warning("login not begun: %s", error, extra={"event": "not_begun"})
             form = self.form_class({"openid_identifier": identifier} if not provider.url else None)
             return self.render_page(request, form=form, error=str(error), status=400)
-        return self.render_request(request, openid_request, realm, return_to)
-
-    def render_request(
-        self, request: HttpRequest, openid_request: AuthRequest, realm: str, return_to: str
-    ) -> HttpResponse:
-        """Return a redirect, or a form where the address would be too long for a browser.
-
-        The library's own form submits itself by an inline script, which a strict
-        Content-Security-Policy stops.
-        """
-        url = openid_request.redirectURL(realm, return_to)
-        if len(url) <= OPENID1_URL_LIMIT:
-            return HttpResponseRedirect(url)
-        message = openid_request.getMessage(realm, return_to)
-        context = {
-            "action": openid_request.endpoint.server_url,
-            "fields": sorted(message.toPostArgs().items()),
-        }
-        return render(request, self.continue_template_name, context)
 
 
+@method_decorator(login_not_required, name="dispatch")
 @method_decorator(never_cache, name="dispatch")
 @method_decorator(csrf_exempt, name="dispatch")  # The provider's page posts here.
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class CompleteView(OpenIDView):
     """The provider's answer, as a GET or, if it is long, as a POST (section 10)."""
 
-    continue_template_name = "openid_auth/continue.html"
+    openid_refresh_exempt = True
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
         return self.complete(request)
@@ -174,35 +114,31 @@ class CompleteView(OpenIDView):
         return self.complete(request)
 
     def complete(self, request: HttpRequest) -> HttpResponseBase:
-        """Sign the person in, or say why not."""
+        """Verify the answer and use it for what it was asked for, or say why not."""
+        pending_login = None
         try:
-            pending_login, assertion = self.verify(request)
-            user = authenticate(request, openid_response=assertion)
-            if user is None:
-                raise AssertionRefused("no backend took the assertion")
+            throttle.check(request, throttle.FAILED)
+            fields = self.get_fields(request)
+            pending_login = pending.take(request.session, request.GET.get("state", ""))
+            if pending_login is None:
+                raise AssertionRefused(
+                    "no such login was begun in this browser",
+                    _("No sign-in was begun in this browser, or it was begun too long ago."),
+                )
+            assertion = self.verify(request, fields, pending_login)
+            return self.get_handler(pending_login)(request, pending_login, assertion)
         except DjangoOpenIDException as error:
-            reason = getattr(error, "reason", None) or error
-            logger.warning("login refused: %s", reason, extra={"request": request})
-            return self.render_failure(request, str(error), error)
-        login(request, user)
-        logger.info("login of %s as %s", assertion.identity_url, user.get_username())
-        signals.openid_login_complete.send(
-            sender=UserOpenID, request=request, openid_response=assertion
-        )
-        return HttpResponseRedirect(landing(request, pending_login.next))
+            return self.refuse(request, error, pending_login)
 
-    def verify(self, request: HttpRequest) -> tuple[pending.PendingLogin, Assertion]:
-        """Return the login that this answers, and the verified answer. It counts once."""
-        fields = self.get_fields(request)
-        pending_login = pending.take(request.session, request.GET.get("state", ""))
-        provider = None if pending_login is None else get_provider(pending_login.provider)
-        if pending_login is None or provider is None:
-            raise AssertionRefused(
-                "no such login was begun in this browser",
-                _("No sign-in was begun in this browser, or it was begun too long ago."),
-            )
+    def verify(
+        self, request: HttpRequest, fields: dict[str, str], pending_login: PendingLogin
+    ) -> Assertion:
+        """Return the verified answer to ``pending_login``. Raises a DjangoOpenIDException."""
+        provider = get_provider(pending_login.provider)
+        if provider is None:
+            raise AssertionRefused(f"the provider {pending_login.provider!r} is no longer named")
         store = self.get_store()
-        assertion = verify(
+        return verify(
             fields,
             pending=pending_login,
             provider=provider,
@@ -210,7 +146,61 @@ class CompleteView(OpenIDView):
             store=store,
             relying_party=RelyingParty(store, self.get_fetcher()),
         )
-        return pending_login, assertion
+
+    def get_handler(
+        self, pending_login: PendingLogin
+    ) -> Callable[[HttpRequest, PendingLogin, Assertion], HttpResponseBase]:
+        """Return the function that uses the verified answer."""
+        if pending_login.purpose == Purpose.LINK:
+            return linking.offer
+        if pending_login.purpose == Purpose.REFRESH:
+            return refreshing.refresh
+        return self.sign_in
+
+    def sign_in(
+        self, request: HttpRequest, pending_login: PendingLogin, assertion: Assertion
+    ) -> HttpResponseBase:
+        """Sign the person in."""
+        user = authenticate(request, openid_response=assertion)
+        if user is None:
+            raise AssertionRefused("no backend took the assertion")
+        login(request, user)
+        signed_in.remember(request.session, assertion)
+        logger.info(
+            "login of %s as %s",
+            assertion.identity_url,
+            user.get_username(),
+            extra={"event": "login"},
+        )
+        signals.openid_login_complete.send(
+            sender=UserOpenID, request=request, openid_response=assertion
+        )
+        return HttpResponseRedirect(landing(request, pending_login.next))
+
+    def refuse(
+        self,
+        request: HttpRequest,
+        error: DjangoOpenIDException,
+        pending_login: PendingLogin | None,
+    ) -> HttpResponseBase:
+        """Log, count and announce a refusal, and return its page."""
+        reason = getattr(error, "reason", None) or error
+        purpose = Purpose.LOGIN if pending_login is None else Purpose(pending_login.purpose)
+        logger.warning("%s refused: %s", purpose.value, reason, extra={"event": "refused"})
+        if not isinstance(error, (LoginCancelled, SetupNeeded, Throttled)):
+            try:
+                throttle.count(request, throttle.FAILED)
+            except Throttled:
+                logger.warning(
+                    "too many failed logins of one address", extra={"event": "throttled"}
+                )
+        signals.openid_login_failed.send(sender=UserOpenID, request=request, exception=error)
+        if pending_login is not None and purpose is Purpose.REFRESH:
+            redirect = refreshing.end_session(request, pending_login, error)
+            if redirect is not None:
+                return redirect
+        retry_url = linking.identities_url() if purpose is Purpose.LINK else None
+        return self.render_refusal(request, error, retry_url=retry_url)
 
     def get_fields(self, request: HttpRequest) -> dict[str, str]:
         """Return the parameters ``openid.*``; raise AssertionRefused if one comes twice."""
@@ -223,3 +213,9 @@ class CompleteView(OpenIDView):
                     raise AssertionRefused(f"{name!r:.100} is given twice")
                 fields[name] = str(values[0])
         return fields
+
+
+@login_not_required
+def logo(request: HttpRequest) -> HttpResponse:
+    """Lead to the OpenID logo: templates of django-openid-auth name this address."""
+    return HttpResponseRedirect(static("openid_auth/openid.svg"))

@@ -2,7 +2,8 @@
 
 Each vendor is a process of its own, since a process has one STORE_URI: it runs the same command
 line, with TEST_VENDOR set and with warnings as errors, and leaves its counts in TEST_COUNTS_FILE.
-TEST_REQUIRE=postgresql,mysql,browser makes it a failure when one of these is not to be had.
+TEST_REQUIRE=postgresql,mysql,browser makes it a failure when one of these is not to be had;
+interop in it stands for the OpenID provider in Ruby.
 """
 
 import json
@@ -30,6 +31,8 @@ WARNINGS = [
     # Storm 1.3 calls it when it is imported; deprecated in Python 3.12.
     "ignore:datetime.datetime.utcfromtimestamp() is deprecated:DeprecationWarning:storm.tz",
 ]
+# What single tests need besides a vendor: they ask TEST_REQUIRE themselves.
+PARTNERS = ("interop",)
 # A test tagged "browser" or "once" does not depend on the vendor: it runs once, on SQLite.
 NOT_ON = {
     "sqlite": ("browser",),
@@ -168,9 +171,10 @@ def _required() -> frozenset[str]:
     """Return the vendors that TEST_REQUIRE names; raise CommandError for a word that is none."""
     words = os.environ.get("TEST_REQUIRE", "").split(",")
     required = frozenset(word.strip() for word in words if word.strip())
-    if unknown := sorted(required.difference(VENDORS)):
+    known = (*VENDORS, *PARTNERS)
+    if unknown := sorted(required.difference(known)):
         raise CommandError(
-            f"TEST_REQUIRE names {', '.join(unknown)}; it takes {', '.join(VENDORS)}, "
+            f"TEST_REQUIRE names {', '.join(unknown)}; it takes {', '.join(known)}, "
             "with commas between them."
         )
     return required

@@ -111,6 +111,11 @@ class DatabaseDataManager:
         """Whether all blocks that were opened since the connection joined have ended."""
         return self.connection.atomic_blocks[-1:] == [self.atomic]
 
+    @property
+    def is_covered(self) -> bool:
+        """Whether blocks are open that have to end before the transaction can."""
+        return self.status == ACTIVE and not self.is_on_top
+
     def end(self, *, failed: bool) -> None:
         """Commit, or roll back, and let the connection go."""
         connection = self.connection
@@ -199,14 +204,17 @@ class DatabaseSavepoint:
         connection = manager.connection
         self.needs_rollback = connection.needs_rollback
         self.callbacks = list(connection.run_on_commit)
-        self.sid = connection.savepoint()
+        # As in atomic(): where a rollback is due anyway there is nothing to save.
+        self.sid = None if self.needs_rollback else connection.savepoint()
 
     def rollback(self) -> None:
         """Undo what was done since. Raises Django's ``DatabaseError`` if the savepoint is gone."""
+        if self.sid is None:
+            return
         connection = self.manager.connection
         connection.needs_rollback = False
         try:
-            connection.savepoint_rollback(self.sid)  # type: ignore[arg-type]
+            connection.savepoint_rollback(self.sid)
         except Error:
             connection.needs_rollback = True
             raise

@@ -31,6 +31,8 @@ def _inner(scope: Scope, savepoint: bool) -> Iterator[None]:
         else:
             rollback_to(point, scope.guard, failure)
         raise
+    if point is not None and scope.asks_for_rollback():
+        rollback_to(point, scope.guard, None)  # as atomic() does, no error
 
 
 @contextmanager
@@ -41,7 +43,7 @@ def _outermost(name: str, savepoint: bool) -> Iterator[None]:
     except BaseException as failure:
         scope.abort(failure)
         raise
-    if scope.owns and scope.needs_rollback() and scope.guard.obstacle() is None:
+    if scope.needs_rollback() and not (scope.owns and scope.guard.obstacle()):
         scope.abort()  # transaction.set_rollback(True): as in atomic(), no error
     else:
         scope.commit()

@@ -32,11 +32,12 @@ class Guard:
     def __init__(self, txn: ITransaction) -> None:
         self.transaction = txn
         self.owner: str | None = None  # what ends the transaction; None: whoever calls commit()
+        self.borrower: str | None = None  # a scope inside that of somebody else
         self.ended_by_other = False  # abort() was called by somebody who is not the owner
         self.retry_reason: str | None = None  # why a failed commit may succeed the next time
         self.failure: BaseException | None = None  # of the first inner scope that doomed it
         self.ending = False
-        self._explicit = False
+        self._explicit: bool | None = None  # the manager's mode before refuse_begin()
         self._on_commit: list[tuple[Callback, bool]] = []
         self._on_abort: list[tuple[Callback, bool]] = []
         self._due: list[tuple[Callback, bool]] = []
@@ -47,12 +48,24 @@ class Guard:
     def own(self, owner: str) -> None:
         """Let nobody but the caller end the transaction from now on.
 
-        ``owner`` names the caller in errors. A second ``transaction.begin()`` raises
-        ``AlreadyInTransaction`` until the end: that is the manager's explicit mode.
+        ``owner`` names the caller in errors.
         """
         self.owner = owner
-        self._explicit = transaction.manager.explicit
-        transaction.manager.explicit = True
+        self.refuse_begin()
+
+    def refuse_begin(self) -> None:
+        """Have a second ``transaction.begin()`` raise ``AlreadyInTransaction``, not abort this one.
+
+        That is the manager's explicit mode. It lasts until the transaction has ended and, if
+        :meth:`own` was called, the owner is done with it.
+        """
+        if self._explicit is None:
+            self._explicit = transaction.manager.explicit
+            transaction.manager.explicit = True
+
+    def _allow_begin(self) -> None:
+        if self.owner is None and self._explicit is not None:
+            transaction.manager.explicit, self._explicit = self._explicit, None
 
     def commit(self) -> None:
         """Commit as the owner. What fails is aborted before the error is raised again.
@@ -95,7 +108,8 @@ class Guard:
                 f"transaction.abort() was called inside {self.owner}; nothing was committed. Raise "
                 f"an exception instead of aborting a transaction that other code began"
             )
-        if not self.transaction.isDoomed():
+        # A savepoint that can't be rolled back to leaves the transaction failed, not doomed.
+        if self.failure is None and not self.transaction.isDoomed():
             return None
         error = TransactionDoomed(
             "the transaction is doomed and nothing was committed: "
@@ -123,16 +137,38 @@ class Guard:
                 f"transaction.commit() was called inside {self.owner}, which ends the transaction "
                 f"itself; remove the call, or make it outside"
             )
-        type(self.transaction).commit(self.transaction)
+        self._refuse_inside("commit")
+        try:
+            type(self.transaction).commit(self.transaction)
+        except BaseException:
+            self._allow_begin()  # which gives up what could not be committed
+            raise
         self._ended(self._on_commit)
 
     def _abort(self) -> None:
         if self.owner is not None and not self.ending:
             self.ended_by_other = True
+        self._refuse_inside("abort() or begin")
         try:
             type(self.transaction).abort(self.transaction)
         finally:
             self._ended(self._on_abort)
+
+    def _refuse_inside(self, verb: str) -> None:
+        """Keep whoever ends the transaction outside of scopes and blocks from doing so inside."""
+        if self.owner is not None or self.ending:
+            return
+        inside = self.borrower
+        for resource in self.transaction._resources:
+            if getattr(resource, "is_covered", False):
+                inside = f"an atomic() block on database {resource.connection.alias!r}"
+        if inside is not None:
+            if verb != "commit":
+                self.doom()  # the caller wants none of it committed
+            raise TransactionManagementError(
+                f"transaction.{verb}() was called inside {inside}, whose work it would end too; "
+                f"call it outside, or raise an exception to roll back"
+            )
 
     def _abort_quietly(self) -> None:
         try:
@@ -146,6 +182,7 @@ class Guard:
 
     def _ended(self, callbacks: list[tuple[Callback, bool]]) -> None:
         self._release()
+        self._allow_begin()
         self._due = callbacks
         if not self.ending:
             self.run_callbacks()
@@ -160,7 +197,7 @@ class Guard:
         """Let go of a transaction that :meth:`own` was called for, without ending it."""
         if self.owner is not None:
             self.owner = None
-            transaction.manager.explicit = self._explicit
+            self._allow_begin()
 
 
 def run(callbacks: list[tuple[Callback, bool]]) -> None:

@@ -6,9 +6,10 @@ import logging
 from typing import Any
 
 import transaction
+from transaction.interfaces import NoTransaction
 
 from txmiddleware.guard import guard_of
-from txmiddleware.scope import current_scope, has_joined
+from txmiddleware.scope import current_scope, has_joined, is_managed
 
 logger = logging.getLogger("txmiddleware")
 
@@ -20,12 +21,18 @@ def abort_leftovers(**kwargs: Any) -> None:
     worker that Django does not manage. A transaction that a scope or an ``atomic()`` block will
     still end is left alone.
     """
-    if current_scope() is not None or transaction.manager.explicit:
+    if current_scope() is not None:
         return
-    txn = transaction.manager.get()
-    if not has_joined(txn) or guard_of(txn).owner is not None:
+    try:
+        txn = transaction.manager.get()
+    except NoTransaction:
+        return
+    # One that was begun and not used yet would make the next request a part of it.
+    if not (has_joined(txn) or is_managed()):
+        return
+    guard = guard_of(txn)
+    if guard.owner is not None:
         return
     logger.warning("aborted a transaction that nobody had ended: %r", txn._resources)
-    guard = guard_of(txn)
     guard.abort()
     guard.run_callbacks()

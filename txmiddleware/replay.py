@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+from io import BytesIO, IOBase
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
 
-class _Recorder:
+class _Recorder(IOBase):
     """A stream that keeps what is read from it, up to ``cap`` bytes, to give it again."""
 
     def __init__(self, stream: Any, cap: int | None) -> None:
+        super().__init__()
         self.stream = stream
         self.cap = cap
         self.kept = BytesIO()
@@ -40,15 +41,15 @@ class _Recorder:
             data += self._keep(self.stream.read(size - len(data)))
         return data
 
-    def readline(self, size: int = -1) -> bytes:
+    def readline(self, size: int | None = -1) -> bytes:  # type: ignore[override]
         data = self.replayed.readline(size)
         if data.endswith(b"\n") or (data and size is not None and 0 <= size <= len(data)):
             return data
         rest = size - len(data) if size is not None and size >= 0 else -1
         return data + self._keep(self.stream.readline(rest))
 
-    def close(self) -> None:
-        self.stream.close()
+    def readable(self) -> bool:
+        return True
 
 
 class Replay:

@@ -27,6 +27,7 @@ class _Watcher:
     def newTransaction(self, txn: ITransaction) -> None:
         # Called for begin() only, not where get() makes a transaction by itself.
         self.begun = txn
+        guard_of(txn).refuse_begin()
 
     def beforeCompletion(self, txn: ITransaction) -> None:
         pass
@@ -94,10 +95,12 @@ class Scope:
         if self.owns:
             txn = transaction.manager.begin()
         self.guard: Guard = guard_of(txn)
+        self._outer = _thread.scope, self.guard.borrower
         if self.owns:
             self.guard.own(name)
         elif savepoint or _is_test_case(txn):
             self._savepoint = txn.savepoint(optimistic=True)
+        self.guard.borrower = name
         _thread.scope = self
 
     @property
@@ -143,10 +146,20 @@ class Scope:
             self._leave(failed=True, failure=failure)
 
     def needs_rollback(self) -> str | None:
-        """The alias of the first member that Django's ``set_rollback()`` was called for."""
-        for member in self.members:
-            if member.needs_rollback:
-                return member.connection.alias
+        """The alias of the first database that asks for a rollback, as by ``set_rollback()``.
+
+        None where the scope has nothing that it could roll back: that is for the outer ones.
+        """
+        if self.owns or self._savepoint is not None:
+            return self.asks_for_rollback()
+        return None
+
+    def asks_for_rollback(self) -> str | None:
+        """The alias of the first database of the transaction that asks for a rollback."""
+        # Those that are lost have left the transaction.
+        for member in (*self.members, *self.transaction._resources):
+            if getattr(member, "needs_rollback", False):
+                return str(member.connection.alias)
         return None
 
     def _leave(self, *, failed: bool, failure: BaseException | None = None) -> None:
@@ -163,7 +176,7 @@ class Scope:
 
     def _close(self) -> None:
         self.is_over = True
-        _thread.scope = None
+        _thread.scope, self.guard.borrower = self._outer
         for member in reversed(self.members):
             member.unwind()
 

@@ -68,6 +68,10 @@ class StoreDataManager(DatabaseDataManager):
     def is_on_top(self) -> bool:
         return self.guard.ending if self.is_djangos else super().is_on_top
 
+    @property
+    def is_covered(self) -> bool:
+        return not self.is_apart and super().is_covered
+
     def tpc_begin(self, txn: ITransaction) -> None:
         if self.is_apart:
             return

@@ -10,7 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql import base, creation, features
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from django.utils.functional import cached_property
-from storm.databases.postgres import Postgres, PostgresConnection
+from storm.databases.postgres import Postgres, PostgresConnection, PostgresResult
+from storm.variables import JSONVariable, Variable
 
 from storm_django.backend.creation import SchemaCreationMixin
 from storm_django.backend.cursors import CoherentCursorMixin
@@ -25,20 +26,48 @@ ISOLATION = {
     "read-uncommitted": psycopg2.extensions.ISOLATION_LEVEL_READ_UNCOMMITTED,
 }
 
-# Django has the driver return jsonb as text on its connections, to decode it itself. Storm expects
-# it decoded, so its cursors say so.
-JSONB_OID = 3802
-JSONB_DECODED = psycopg2.extensions.new_type(
-    (JSONB_OID,), "JSONB", lambda value, cursor: None if value is None else json.loads(value)
+
+class DecodedText(str):
+    """A JSON string that the driver has decoded, to tell it from the text of a document."""
+
+
+def decode_json(value: str | None, cursor: Any) -> Any:
+    """What the driver does with json and jsonb by itself."""
+    decoded = None if value is None else json.loads(value)
+    return DecodedText(decoded) if isinstance(decoded, str) else decoded
+
+
+# Django has the driver return jsonb as text on its connections, to decode it itself, and UUIDs and
+# arrays of UUIDs and addresses as objects everywhere. Storm expects the driver's own ways, so its
+# cursors say so.
+DECODED_JSON = psycopg2.extensions.new_type((114, 3802), "STORM_JSON", decode_json)
+STORM_TYPES = (
+    DECODED_JSON,
+    psycopg2.extensions.new_array_type((199, 3807), "STORM_JSONARRAY", DECODED_JSON),
+    psycopg2.extensions.new_type((2950, 2951, 1041), "STORM_TEXT", psycopg2.extensions.UNICODE),
 )
+
+
+class StoreResult(PostgresResult):
+    """Storm's result."""
+
+    @staticmethod
+    def set_variable(variable: Variable, value: Any) -> None:
+        if isinstance(value, DecodedText) and isinstance(variable, JSONVariable):
+            # Storm takes all text for a document that is to be decoded.
+            value = json.dumps(value)
+        PostgresResult.set_variable(variable, value)
 
 
 class StoreConnection(BorrowingConnection, PostgresConnection):
     """Storm's connection."""
 
+    result_factory = StoreResult
+
     def build_raw_cursor(self) -> Any:
         cursor = super().build_raw_cursor()
-        psycopg2.extensions.register_type(JSONB_DECODED, cursor._cursor)
+        for storm_type in STORM_TYPES:
+            psycopg2.extensions.register_type(storm_type, cursor._cursor)
         return cursor
 
 

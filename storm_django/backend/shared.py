@@ -18,6 +18,7 @@ from storm.zope.zstorm import global_zstorm
 from storm_django.backend.cursors import CoherentCursor, CoherentDebugCursor, only_reads
 from storm_django.backend.data_manager import StoreDataManager
 from storm_django.backend.two_phase import TwoPhaseDataManager
+from storm_django.backend.thread_end import close_at_thread_end, forget_connection
 from storm_django.conf import StoreSettings, conf
 from storm_django.stores import existing_store, watch_store
 from txmiddleware.databases import ENDED, LOST, Participant
@@ -126,11 +127,13 @@ class StoreWrapper(Participant):
 
     def connect(self) -> None:
         super().connect()
+        close_at_thread_end(self)
         for borrower in tuple(self._borrowers):
             borrower.attach(self.connection)
 
     def _close(self) -> None:
         self._end_before_close()
+        forget_connection(self)
         for borrower in tuple(self._borrowers):
             borrower.detach()
         super()._close()  # type: ignore[misc]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Context
 from typing import Any
 
+from django.db import connections
 from django.db.backends.sqlite3 import base, creation, features
-from storm.databases.sqlite import SQLite, SQLiteConnection
+from storm.database import ConnectionWrapper
+from storm.databases.sqlite import SQLite, SQLiteConnection, SQLiteResult
+from storm.variables import DecimalVariable, Variable
 
 from storm_django.backend.creation import SchemaCreationMixin
 from storm_django.backend.data_manager import StoreDataManager
@@ -13,11 +19,46 @@ from storm_django.backend.features import SharedFeatures
 from storm_django.backend.shared import StoreWrapper
 from storm_django.backend.storm_side import BorrowingConnection, BorrowingDatabase
 
+DIGITS = Context(prec=15)  # that a float has
 PRAGMAS = ("synchronous", "journal_mode", "foreign_keys")
+
+
+class StoreResult(SQLiteResult):
+    """Storm's result."""
+
+    @staticmethod
+    def set_variable(variable: Variable, value: Any) -> None:
+        if isinstance(value, float) and isinstance(variable, DecimalVariable):
+            # A column of Django's DecimalField has numeric affinity: SQLite keeps a float. Storm
+            # takes text only, and these are the digits that Django takes too.
+            value = str(DIGITS.create_decimal_from_float(value))
+        SQLiteResult.set_variable(variable, value)
 
 
 class StoreConnection(BorrowingConnection, SQLiteConnection):
     """Storm's connection. Whether a transaction is open is the driver's to say."""
+
+    result_factory = StoreResult
+
+    def to_database(self, params: Iterable[Any]) -> Iterator[Any]:
+        if self._lender is not None:
+            params = map(self._in_djangos_form, params)
+        yield from SQLiteConnection.to_database(params)
+
+    def _in_djangos_form(self, param: Any) -> Any:
+        """Leave out the offset of a time zone where it is that of the alias's, as Django does.
+
+        Otherwise one moment would be two different texts, and unequal. (Storm can't read an offset
+        on a connection of its own.)
+        """
+        value = param.get(to_db=True) if isinstance(param, Variable) else param
+        if not isinstance(value, datetime) or value.tzinfo is None:
+            return param
+        naive = value.replace(tzinfo=None)
+        zone = self._lender.timezone
+        if zone is not None and naive.replace(tzinfo=zone).utcoffset() == value.utcoffset():
+            return naive
+        return value
 
     @property
     def _in_transaction(self) -> bool:
@@ -33,6 +74,14 @@ class StoreDatabase(BorrowingDatabase, SQLite):
 
     connection_factory = StoreConnection
     plain_class = SQLite
+
+    def raw_connect(self) -> ConnectionWrapper:
+        wrapper: Any = connections[self.alias]
+        name = str(wrapper.settings_dict["NAME"])
+        if not name.startswith("file:"):
+            return super().raw_connect()
+        # A test database in memory, which Storm has no way to name.
+        return ConnectionWrapper(wrapper.get_new_connection(wrapper.get_connection_params()), self)
 
 
 class DatabaseCreation(SchemaCreationMixin, creation.DatabaseCreation):

@@ -37,6 +37,7 @@ class BorrowingConnection(Connection):
     """
 
     _no_control = False
+    _closed: bool
     _leaving: weakref.ref[Store] | None = None
 
     def __init__(self, database: BorrowingDatabase, event: Any = None, lender: Any = None) -> None:
@@ -46,7 +47,7 @@ class BorrowingConnection(Connection):
             return
         self._database = database
         self._event = event
-        self._raw_connection = None
+        self._raw_connection: Any = None
         lender.lend_to(self)
         self._borrow()
 

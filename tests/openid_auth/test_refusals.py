@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth import get_user_model
 from django.test import override_settings
+from django.urls import reverse
 
 from openid_auth.models import Nonce, UserOpenID
 from tests.openid_auth.provider import (
@@ -26,6 +27,16 @@ class RefusedLoginTests(ForgingTestCase):
     def test_for_a_missing_team_it_says_which(self) -> None:
         self.assert_refused(self.deliver(self.sign(self.fields())), "drivers, readers")
         self.assert_nothing_written()
+
+    @override_settings(OPENID_LAUNCHPAD_TEAMS_REQUIRED=["drivers", "readers"])
+    def test_the_page_lists_the_teams_and_says_what_to_do(self) -> None:
+        response = self.deliver(self.sign(self.fields()))
+        for team in ("drivers", "readers"):
+            self.assertContains(response, f"<li>{team}</li>", status_code=403, html=True)
+        self.assertContains(response, "Ask an owner of one of these teams", status_code=403)
+        self.assertContains(response, f'href="{reverse("openid-login")}"', status_code=403)
+        for word in ("<script", "<style", "style=", "onclick"):
+            self.assertNotContains(response, word, status_code=403)
 
     @override_settings(OPENID_PHYSICAL_MULTIFACTOR_REQUIRED=True)
     def test_for_a_missing_second_factor(self) -> None:

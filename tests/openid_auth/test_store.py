@@ -27,9 +27,10 @@ class AssociationTests(TestCase):
         self.store = DatabaseStore()
 
     def test_what_is_stored_is_found(self) -> None:
-        self.store.storeAssociation(URL, secret())
-        self.assertEqual(self.store.getAssociation(URL, "h"), secret())
-        self.assertEqual(self.store.getAssociation(URL), secret())
+        made = secret()
+        self.store.storeAssociation(URL, made)
+        self.assertEqual(self.store.getAssociation(URL, "h"), made)
+        self.assertEqual(self.store.getAssociation(URL), made)
 
     def test_another_endpoint_or_handle_is_not(self) -> None:
         self.store.storeAssociation(URL, secret())

@@ -1,13 +1,9 @@
 """The site that the tests sign in to."""
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
-
-def whoami(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(request.user.get_username() or "nobody", content_type="text/plain")
-
+from tests.openid_auth.whoami import whoami
 
 urlpatterns = [
     path("", whoami, name="whoami"),
