@@ -38,8 +38,8 @@ class StoreSettings:
             uri = URI(self.uri)
         except (URIError, ValueError) as error:
             raise ImproperlyConfigured(
-                f"STORM_STORES[{self.name!r}]: {self.uri!r} is not a URI ({error}); write for "
-                f"example 'postgres://user:secret@host/dbname' or 'sqlite:/path/to/file'"
+                f"STORM_STORES[{self.name!r}] is not a URI ({error}); write for example "
+                f"'postgres://user:secret@host/dbname' or 'sqlite:/path/to/file'"
             ) from None
         if uri.scheme not in SCHEMES:
             raise ImproperlyConfigured(
@@ -57,9 +57,15 @@ class StoreSettings:
 def _entry(name: str, value: Any) -> StoreSettings:
     if isinstance(value, str):
         value = {"URI": value}
-    if not isinstance(value, dict) or not isinstance(value.get("URI"), str):
+    if not isinstance(value, dict):
         raise ImproperlyConfigured(
             f"STORM_STORES[{name!r}] is {value!r}; write a URI, or a dict with the key 'URI'"
+        )
+    if not isinstance(value.get("URI"), str):
+        # Its values may hold a password.
+        raise ImproperlyConfigured(
+            f"STORM_STORES[{name!r}] is a dict with the keys {', '.join(map(repr, value))}; write "
+            f"a URI, or a dict with the key 'URI'"
         )
     unknown = sorted(set(value) - OPTIONS)
     if unknown:

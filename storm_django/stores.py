@@ -86,12 +86,6 @@ def _configure(name: str) -> None:
         _configured.add(name)
 
 
-def forget_configuration() -> None:
-    """Read the settings of the stores again at their next use; for changed settings in tests."""
-    with _lock:
-        _configured.clear()
-
-
 def _default_name() -> str:
     database = connections.settings[DEFAULT_DB_ALIAS]
     if database["ENGINE"] != ENGINE:

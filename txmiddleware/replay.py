@@ -41,7 +41,7 @@ class _Recorder(IOBase):
             data += self._keep(self.stream.read(size - len(data)))
         return data
 
-    def readline(self, size: int | None = -1) -> bytes:  # type: ignore[override]
+    def readline(self, size: int | None = -1) -> bytes:
         data = self.replayed.readline(size)
         if data.endswith(b"\n") or (data and size is not None and 0 <= size <= len(data)):
             return data

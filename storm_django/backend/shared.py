@@ -17,8 +17,8 @@ from storm.zope.zstorm import global_zstorm
 
 from storm_django.backend.cursors import CoherentCursor, CoherentDebugCursor, only_reads
 from storm_django.backend.data_manager import StoreDataManager
-from storm_django.backend.two_phase import TwoPhaseDataManager
 from storm_django.backend.thread_end import close_at_thread_end, forget_connection
+from storm_django.backend.two_phase import TwoPhaseDataManager
 from storm_django.conf import StoreSettings, conf
 from storm_django.stores import existing_store, watch_store
 from txmiddleware.databases import ENDED, LOST, Participant
