@@ -37,3 +37,7 @@ DATABASES["plain"] = {
     "NAME": str(BASE_DIR / "plain.sqlite3"),
     "TEST": {"NAME": f"{_FILES}-test-plain.sqlite3"},
 }
+
+# The tests have an ArrayField for its column. The app would only add lookups, and statements at
+# each connection.
+SILENCED_SYSTEM_CHECKS = ["postgres.E005"]
