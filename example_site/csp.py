@@ -6,11 +6,27 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from openid_auth.conf import conf
+from openid_auth.providers import get_providers
+
+
+def form_targets() -> str:
+    """Return where forms may lead, redirects included, to which browsers apply `form-action` too.
+
+    That is this site and its OpenID providers, whose endpoints are taken to be on the origins that
+    the settings name. Where people may type an identifier, it can be anywhere.
+    """
+    sources = ["'self'"]
+    for provider in get_providers().values():
+        parts = urlsplit(provider.url or "")
+        sources.append(f"{parts.scheme}://{parts.netloc}")
+    if conf.OPENID_ALLOW_TYPED_IDENTIFIER:
+        sources += ["https:", "http:"]
+    return " ".join(dict.fromkeys(sources))
+
 
 def policy() -> str:
-    """Return the header's value. Browsers apply `form-action` to redirects that follow a form too,
-    so the OpenID provider, to which the sign-in form leads, has to be in it."""
-    provider = urlsplit(settings.OPENID_SSO_SERVER_URL)
+    """Return the header's value."""
     directives = {
         "default-src": "'none'",
         "script-src": "'self'",
@@ -18,7 +34,7 @@ def policy() -> str:
         "img-src": "'self' data:",
         "font-src": "'self'",
         "connect-src": "'self'",
-        "form-action": f"'self' {provider.scheme}://{provider.netloc}",
+        "form-action": form_targets(),
         "frame-ancestors": "'none'",
         "base-uri": "'none'",
     }

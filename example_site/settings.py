@@ -36,12 +36,15 @@ if DEBUG:
 
 MIDDLEWARE = [
     "txmiddleware.middleware.TransactionMiddleware",
-    "django.middleware.security.SecurityMiddleware",
     "example_site.csp.ContentSecurityPolicyMiddleware",
+    # Before anything that redirects: a provider that asks for the realm may not follow.
+    "openid_auth.middleware.RealmDiscoveryMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "openid_auth.middleware.SessionRefreshMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "example_site.sprints.halfway.HalfwayFailureMiddleware",

@@ -227,6 +227,12 @@ def indirect(request: HttpRequest, response: OpenIDResponse) -> HttpResponse:
     return render(request, "provider/continue.html", context)
 
 
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer for an address without a page: the site's own 404 page links to the site."""
+    message = f"There is nothing at {request.path}."
+    return render(request, "provider/error.html", {"message": message}, status=404)
+
+
 @require_safe
 def stylesheet(request: HttpRequest) -> HttpResponse:
     """Return the style of the pages; the provider's own server has no static files."""

@@ -23,6 +23,7 @@ except ImportError as error:
     raise unittest.SkipTest(f"selenium cannot be imported ({error})") from error
 
 PATIENCE = 20  # seconds, for a page to come
+PHONE = 390  # CSS pixels
 ARGUMENTS = [
     "--headless=new",
     "--no-sandbox",  # so that it runs as root, in a container
@@ -47,13 +48,14 @@ class BrowserTestCase(StaticLiveServerTestCase):
     host = "127.0.0.1"
     javascript: ClassVar[bool] = True
     browser: ClassVar[webdriver.Chrome]
+    provider: ClassVar[ProviderServer]
 
     @classmethod
     def setUpClass(cls) -> None:
-        provider = ProviderServer()
-        provider.start()
-        cls.addClassCleanup(provider.stop)
-        settings = override_settings(OPENID_SSO_SERVER_URL=provider.url)
+        cls.provider = ProviderServer()
+        cls.provider.start()
+        cls.addClassCleanup(cls.provider.stop)
+        settings = override_settings(OPENID_SSO_SERVER_URL=cls.provider.url)
         settings.enable()
         cls.addClassCleanup(settings.disable)
         super().setUpClass()
@@ -84,12 +86,13 @@ class BrowserTestCase(StaticLiveServerTestCase):
         self.addCleanup(remove_programme)
         self.browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
         self.browser.get_log("browser")  # what earlier tests left there
-        self.addCleanup(self._check_policy)
+        self.addCleanup(self._check_log)
 
-    def _check_policy(self) -> None:
-        """Fail if a page wanted something that its Content-Security-Policy forbids."""
+    def _check_log(self) -> None:
+        """Fail if a page wanted what its Content-Security-Policy forbids, or names no icon."""
         log = [entry["message"] for entry in self.browser.get_log("browser")]
-        self.assertEqual([line for line in log if "Content Security Policy" in line], [])
+        complaints = ("Content Security Policy", "favicon.ico")
+        self.assertEqual([line for line in log if any(words in line for words in complaints)], [])
 
     def open(self, name: str, *args: Any) -> None:
         """Go to the page whose address is called *name*."""
@@ -132,6 +135,19 @@ class BrowserTestCase(StaticLiveServerTestCase):
         """Type into the field called *name*."""
         self.find(f"[name={name}]").send_keys(text)
 
+    def use_phone(self) -> None:
+        """Make the window as wide as a phone, until the test ends."""
+        self.browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": PHONE, "height": 844, "deviceScaleFactor": 1, "mobile": False},
+        )
+        self.addCleanup(self.browser.execute_cdp_cmd, "Emulation.clearDeviceMetricsOverride", {})
+
+    def assert_fits_phone(self) -> None:
+        """Fail if people would have to scroll sideways."""
+        metrics = self.browser.execute_cdp_cmd("Page.getLayoutMetrics", {})
+        self.assertLessEqual(metrics["cssContentSize"]["width"], PHONE)
+
     @property
     def text(self) -> str:
         """The words of the page's main part, as people see them."""
@@ -147,6 +163,10 @@ class BrowserTestCase(StaticLiveServerTestCase):
     def pass_provider(self, person: str) -> None:
         """From the sign-in page, go to the provider, approve as one of its people, and return."""
         self.press("main form button")
+        self.approve_as(person)
+
+    def approve_as(self, person: str) -> None:
+        """At the provider, approve as one of its people, and return."""
         self.assertFalse(self.browser.current_url.startswith(self.live_server_url))
         self.find(f"input[value={person}]").click()
         self.press("[name=approve]")

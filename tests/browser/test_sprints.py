@@ -116,17 +116,12 @@ class SprintsTests(BrowserTestCase):
 
     def test_nothing_is_wider_than_a_phone(self) -> None:
         self.sign_in("ada")
-        self.browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False},
-        )
-        self.addCleanup(self.browser.execute_cdp_cmd, "Emulation.clearDeviceMetricsOverride", {})
+        self.use_phone()
         session = id_of_session(BUILDS)
         for name, *args in [["schedule"], ["session", session], ["propose"], ["account"]]:
             with self.subTest(name):
                 self.open(name, *args)
-                metrics = self.browser.execute_cdp_cmd("Page.getLayoutMetrics", {})
-                self.assertLessEqual(metrics["cssContentSize"]["width"], 390)
+                self.assert_fits_phone()
 
     def test_the_script_warns_of_a_taken_room_before_one_asks(self) -> None:
         self.sign_in("ada")
