@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
-from asgiref.sync import sync_to_async
-
 from txmiddleware.exceptions import TransactionRequired
 from txmiddleware.guard import current_transaction
 from txmiddleware.scope import Scope, begin, current_scope, is_managed, rollback_to
+from txmiddleware.uninterrupted import in_thread
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,8 +86,7 @@ class CommitOnSuccess:
         self._stack().pop().__exit__(exc_type, exc, traceback)
 
     async def __aenter__(self) -> None:
-        # Scopes belong to a thread: that in which Django runs the ORM for async code.
-        await sync_to_async(self.__enter__, thread_sensitive=True)()
+        await in_thread(self.__enter__, undo=lambda _, gone: self.__exit__(type(gone), gone, None))
 
     async def __aexit__(
         self,
@@ -96,7 +94,7 @@ class CommitOnSuccess:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await sync_to_async(self.__exit__, thread_sensitive=True)(exc_type, exc, traceback)
+        await in_thread(self.__exit__, exc_type, exc, traceback)
 
     def __call__(self, func: F) -> F:
         named = CommitOnSuccess(
@@ -160,7 +158,7 @@ def require_managed(func: F) -> F:
 
         @functools.wraps(func)
         async def call_async(*args: Any, **kwargs: Any) -> Any:
-            await sync_to_async(check, thread_sensitive=True)()
+            await in_thread(check)
             return await func(*args, **kwargs)
 
         return call_async  # type: ignore[return-value]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
@@ -18,6 +18,7 @@ from txmiddleware.observe import Attempt, attempt_of, install
 from txmiddleware.replay import Replay
 from txmiddleware.retry import ATTEMPTS, pause
 from txmiddleware.scope import begin
+from txmiddleware.uninterrupted import in_thread
 from txmiddleware.views import is_non_transactional
 
 logger = logging.getLogger("txmiddleware")
@@ -60,7 +61,7 @@ class TransactionMiddleware:
             try:
                 response: HttpResponseBase = self.get_response(request)
             except BaseException as failure:
-                attempt.scope.abort(failure)
+                _abandon(attempt, failure)
                 raise
             if self._finish(attempt, request, response):
                 break
@@ -69,17 +70,15 @@ class TransactionMiddleware:
         return response
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
-        # A scope belongs to a thread: that in which Django runs the ORM for this request.
         replay = Replay(request)
         for number in itertools.count(1):
-            attempt = await sync_to_async(_begin, thread_sensitive=True)(request, replay, number)
+            attempt = await in_thread(_begin, request, replay, number, undo=_abandon)
             try:
                 response: HttpResponseBase = await self.get_response(request)
             except BaseException as failure:  # a client that went away cancels the task
-                await sync_to_async(attempt.scope.abort, thread_sensitive=True)(failure)
+                await in_thread(_abandon, attempt, failure)
                 raise
-            finish = sync_to_async(self._finish, thread_sensitive=True)
-            if await finish(attempt, request, response):
+            if await in_thread(self._finish, attempt, request, response):
                 break
             await asyncio.sleep(pause(number))
             request = replay.request()
@@ -161,3 +160,9 @@ class TransactionMiddleware:
 def _begin(request: HttpRequest, replay: Replay, number: int) -> Attempt:
     scope = begin(f"{request.method} {request.path}", savepoint=True)
     return Attempt(request, scope, replay, number, conf.attempts)
+
+
+def _abandon(attempt: Attempt, failure: BaseException) -> None:
+    """End what is left of an attempt whose handling broke off."""
+    if not attempt.is_over:
+        attempt.scope.abort(failure)

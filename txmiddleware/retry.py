@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from asgiref.sync import sync_to_async
-
-from txmiddleware.scope import begin, current_scope
+from txmiddleware.scope import Scope, begin, current_scope
+from txmiddleware.uninterrupted import in_thread
 
 ATTEMPTS = "_txmiddleware_attempts"
 """The attribute of a view that says how many attempts its requests have."""
@@ -90,24 +89,19 @@ def _run(number: int, name: str, func: Callable[[], Any]) -> Any:
 
 
 async def _run_async(number: int, name: str, func: Callable[[], Any]) -> Any:
-    if await _in_thread(current_scope) is not None:
+    if await in_thread(current_scope) is not None:
         return await func()
     for attempt in itertools.count(1):
-        scope = await _in_thread(begin, name)
+        scope = await in_thread(begin, name, undo=Scope.abort)
         try:
             try:
                 result = await func()
             except BaseException as failure:
-                await _in_thread(scope.abort, failure)
+                await in_thread(scope.abort, failure)
                 raise
-            await _in_thread(scope.commit)
+            await in_thread(scope.commit)
             return result
         except Exception:
             if scope.retry_reason is None or attempt >= number:
                 raise
         await asyncio.sleep(pause(attempt))
-
-
-async def _in_thread(func: Callable[..., Any], *args: Any) -> Any:
-    # Scopes belong to a thread: that in which Django runs the ORM for async code.
-    return await sync_to_async(func, thread_sensitive=True)(*args)

@@ -11,14 +11,20 @@ import logging
 import os
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import transaction
 from django.db import connection
-from django.test import TransactionTestCase
+from django.db import transaction as django_transaction
+from django.db.transaction import TransactionManagementError
+from django.http import HttpRequest
+from django.test import TestCase, TransactionTestCase, override_settings
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from transaction.interfaces import AlreadyInTransaction, DoomedTransaction
 
-from tests.storm_django.models import Entry
+from storm_django import get_store
+from tests.storm_django.models import Entry, StormEntry
 from tests.txmiddleware.nesting import (
     KINDS,
     OUTERMOST,
@@ -28,7 +34,8 @@ from tests.txmiddleware.nesting import (
     Step,
     Write,
 )
-from txmiddleware import is_managed
+from tests.txmiddleware.urls import views
+from txmiddleware import commit_on_success, is_managed
 from txmiddleware.scope import current_scope
 
 CASES = int(os.environ.get("NESTING_CASES", "150"))
@@ -141,3 +148,83 @@ class NestingTest(TransactionTestCase):
         for block in chains(DEPTH):
             with self.subTest(block):
                 self.check((block,))
+
+
+@override_settings(
+    ROOT_URLCONF="tests.txmiddleware.urls",
+    MIDDLEWARE=["txmiddleware.middleware.TransactionMiddleware"],
+)
+class OtherOwnersTest(TransactionTestCase):
+    """Who may begin and end what Storm, or ``with transaction.manager``, has begun."""
+
+    def setUp(self) -> None:
+        self.addCleanup(transaction.abort)
+
+    def positions(self) -> list[int]:
+        return sorted(Entry.objects.values_list("position", flat=True))
+
+    def test_a_second_begin_in_a_scope_by_hand_is_refused_and_does_no_harm(self) -> None:
+        with transaction.manager:
+            Entry.objects.create(position=1)
+            with self.assertRaises(AlreadyInTransaction):
+                transaction.begin()
+        self.assertEqual(self.positions(), [1])
+
+    def test_begin_may_give_up_what_could_not_be_committed(self) -> None:
+        transaction.begin()
+        transaction.doom()
+        with self.assertRaises(DoomedTransaction):
+            transaction.commit()
+        with transaction.manager:
+            Entry.objects.create(position=1)
+        self.assertEqual(self.positions(), [1])
+
+    def test_what_storm_began_is_not_ended_inside_a_scope_or_block(self) -> None:
+        for scope in (commit_on_success, django_transaction.atomic):
+            for end in (transaction.begin, transaction.abort, transaction.commit):
+                with self.subTest(scope=scope.__name__, end=end.__name__):
+                    get_store().add(StormEntry("storm", 1))
+                    with scope():
+                        Entry.objects.create(position=2)
+                        with self.assertRaisesMessage(TransactionManagementError, "outside"):
+                            end()
+                    if end is transaction.commit:
+                        transaction.commit()
+                    else:
+                        with self.assertRaises(DoomedTransaction):
+                            transaction.commit()
+                        transaction.abort()
+                    self.assertEqual(self.positions(), [1, 2] if end is transaction.commit else [])
+                    Entry.objects.all().delete()
+
+    def test_a_request_is_no_part_of_what_was_begun_and_left(self) -> None:
+        def view(request: HttpRequest) -> None:
+            Entry.objects.create(position=1)
+
+        transaction.begin()
+        with mock.patch.dict(views, view=view), self.assertLogs("txmiddleware", "WARNING"):
+            self.assertEqual(self.client.post("/sync/view/").status_code, 200)
+        self.assertEqual(self.positions(), [1])
+
+
+@override_settings(
+    ROOT_URLCONF="tests.txmiddleware.urls",
+    MIDDLEWARE=["txmiddleware.middleware.TransactionMiddleware"],
+)
+class RollbackInTestCaseTest(TestCase):
+    def test_a_request_that_asks_for_a_rollback_undoes_its_own_work_alone(self) -> None:
+        def view(request: HttpRequest) -> None:
+            Entry.objects.create(position=2)
+            django_transaction.set_rollback(True)
+
+        Entry.objects.create(position=1)
+        with mock.patch.dict(views, view=view):
+            self.assertEqual(self.client.post("/sync/view/").status_code, 200)
+        self.assertEqual(Entry.objects.get().position, 1)
+
+    def test_so_does_a_scope(self) -> None:
+        Entry.objects.create(position=1)
+        with commit_on_success():
+            Entry.objects.create(position=2)
+            django_transaction.set_rollback(True)
+        self.assertEqual(Entry.objects.get().position, 1)
