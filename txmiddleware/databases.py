@@ -324,6 +324,7 @@ class Participant(BaseDatabaseWrapper):
 
     def _enter(self, manager: DatabaseDataManager) -> None:
         self._data_manager = manager
+        self.rollback_exc = None  # Django keeps that of an earlier transaction
         try:
             manager.guard.transaction.join(manager)
         except BaseException:

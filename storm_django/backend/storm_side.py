@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections
+from django.db.transaction import TransactionManagementError
 from django.db.utils import Error as DjangoError
 from storm.database import (
     STATE_CONNECTED,
@@ -102,7 +103,7 @@ class BorrowingConnection(Connection):
         try:
             return function(**options)
         except DjangoError as error:
-            if error.__cause__ is None:
+            if error.__cause__ is None or isinstance(error, TransactionManagementError):
                 raise
             with wrap_exceptions(self._database):
                 raise error.__cause__ from None

@@ -10,11 +10,12 @@ import itertools
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from unittest import mock
 
 import transaction
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db import transaction as django_transaction
 from django.db.transaction import TransactionManagementError
 from django.http import HttpRequest
@@ -196,6 +197,16 @@ class OtherOwnersTest(TransactionTestCase):
                         transaction.abort()
                     self.assertEqual(self.positions(), [1, 2] if end is transaction.commit else [])
                     Entry.objects.all().delete()
+
+    def test_a_failure_is_not_put_down_to_an_earlier_transaction(self) -> None:
+        with suppress(IntegrityError), django_transaction.atomic():
+            Entry.objects.create(position=None)
+        with commit_on_success():
+            Entry.objects.create(position=1)
+            django_transaction.set_rollback(True)
+            with self.assertRaises(TransactionManagementError) as caught:
+                Entry.objects.count()
+        self.assertIsNone(caught.exception.__cause__)
 
     def test_a_request_is_no_part_of_what_was_begun_and_left(self) -> None:
         def view(request: HttpRequest) -> None:
