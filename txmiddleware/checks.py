@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from txmiddleware.conf import conf
+from txmiddleware.conf import COMMIT_BEFORE, HOLD, conf
 
 MIDDLEWARE = "txmiddleware.middleware.TransactionMiddleware"
 
@@ -114,6 +114,77 @@ def check_attempts(**kwargs: Any) -> list[CheckMessage]:
             f"TX_ATTEMPTS is {found!r}, not a whole number from 1.",
             hint="Write TX_ATTEMPTS = 3, or 1 to handle each request once.",
             id="txmiddleware.E006",
+        )
+    ]
+
+
+@register()
+def check_timeout(**kwargs: Any) -> list[CheckMessage]:
+    """``TX_TIMEOUT`` is a number of seconds."""
+    found = getattr(settings, "TX_TIMEOUT", None)
+    if found is None:
+        return []
+    if isinstance(found, int | float) and not isinstance(found, bool) and found >= 0.001:
+        return []
+    return [
+        Error(
+            f"TX_TIMEOUT is {found!r}, not a number of seconds from 0.001.",
+            hint="Write TX_TIMEOUT = 30, or remove it for requests without a limit.",
+            id="txmiddleware.E007",
+        )
+    ]
+
+
+@register()
+def check_strict_commit(**kwargs: Any) -> list[CheckMessage]:
+    """Several databases that commit in one phase can't commit as one."""
+    found = getattr(settings, "STORM_STRICT_COMMIT", False)
+    if not isinstance(found, bool):
+        return [
+            Error(
+                f"STORM_STRICT_COMMIT is {found!r}, not True or False.",
+                hint="Write STORM_STRICT_COMMIT = True to refuse a commit that could be split.",
+                id="txmiddleware.E009",
+            )
+        ]
+    if found or MIDDLEWARE not in settings.MIDDLEWARE:
+        return []
+    aliases = [
+        repr(alias)
+        for alias in conf.databases
+        if alias in connections.settings and not _commits_in_two_phases(alias)
+    ]
+    if len(aliases) < 2:
+        return []
+    return [
+        Warning(
+            f"The databases {', '.join(aliases)} commit one after the other. If one fails when it "
+            f"commits, those before it keep what a request did to them.",
+            hint="Set STORM_STRICT_COMMIT = True to refuse requests that use more than one, name "
+            "in TX_DATABASES those that belong into the transaction, have all but one commit in "
+            "two phases, or silence this check.",
+            id="txmiddleware.W003",
+        )
+    ]
+
+
+def _commits_in_two_phases(alias: str) -> bool:
+    manager: Any = getattr(connections[alias], "data_manager_class", None)
+    return manager is not None and manager.is_two_phase
+
+
+@register()
+def check_streaming(**kwargs: Any) -> list[CheckMessage]:
+    """``TX_STREAMING`` is one of the two words."""
+    found = getattr(settings, "TX_STREAMING", COMMIT_BEFORE)
+    if found in (COMMIT_BEFORE, HOLD):
+        return []
+    return [
+        Error(
+            f"TX_STREAMING is {found!r}, not {COMMIT_BEFORE!r} or {HOLD!r}.",
+            hint=f"Write {COMMIT_BEFORE!r} to commit before the body of a streaming response is "
+            f"sent, or {HOLD!r} to keep the transaction until it is.",
+            id="txmiddleware.E008",
         )
     ]
 

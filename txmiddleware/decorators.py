@@ -7,12 +7,22 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
-from txmiddleware.exceptions import TransactionRequired
+from txmiddleware.exceptions import TransactionManagementError, TransactionRequired
 from txmiddleware.guard import current_transaction
-from txmiddleware.scope import Scope, begin, current_scope, is_managed, rollback_to
+from txmiddleware.scope import (
+    Scope,
+    begin,
+    current_scope,
+    is_managed,
+    make_savepoint,
+    rollback_to,
+    send_pending,
+)
+from txmiddleware.tasks import Opened, enter_line, note_opened, refuse_overlap
 from txmiddleware.uninterrupted import in_thread
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,15 +31,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 @contextmanager
 def _inner(scope: Scope, savepoint: bool) -> Iterator[None]:
     """A scope in a scope: success does nothing, failure dooms or undoes its own work."""
-    point = current_transaction().savepoint(optimistic=True) if savepoint else None
+    point = make_savepoint(current_transaction()) if savepoint else None
     try:
         yield
+        if point is not None:
+            send_pending(current_transaction())
     except BaseException as failure:
         if point is None:
             scope.guard.doom(failure)
         else:
             rollback_to(point, scope.guard, failure)
         raise
+    if scope.is_over:  # async code has let it end first
+        raise TransactionManagementError(
+            f"the transaction of {scope.name} has ended before a block inside of it, of another "
+            f"task; wait for the task where the transaction is open"
+        )
     if point is not None and scope.asks_for_rollback():
         rollback_to(point, scope.guard, None)  # as atomic() does, no error
 
@@ -48,6 +65,11 @@ def _outermost(name: str, savepoint: bool) -> Iterator[None]:
         scope.commit()
 
 
+def _undo(entered: tuple[Any, Opened], gone: BaseException) -> None:
+    entered[0].__exit__(type(gone), gone, None)
+    entered[1].is_closed = True
+
+
 class CommitOnSuccess:
     """What :func:`commit_on_success` makes: a decorator and a context manager, sync and async."""
 
@@ -55,6 +77,7 @@ class CommitOnSuccess:
         self.savepoint = savepoint
         self.name = name
         self._entered = threading.local()
+        self._entered_async: list[Any] = []
 
     def __repr__(self) -> str:
         return f"<{self.name} savepoint={self.savepoint}>"
@@ -67,7 +90,7 @@ class CommitOnSuccess:
             stack = self._entered.stack = []
         return stack
 
-    def __enter__(self) -> None:
+    def _enter(self) -> Any:
         scope = current_scope()
         context = (
             _outermost(self.name, self.savepoint)
@@ -75,7 +98,18 @@ class CommitOnSuccess:
             else _inner(scope, self.savepoint)
         )
         context.__enter__()
-        self._stack().append(context)
+        return context
+
+    def _enter_for_task(self) -> tuple[Any, Opened]:
+        can_undo = current_scope() is None or self.savepoint
+        refuse_overlap(can_undo=can_undo)
+        context = self._enter()
+        scope = current_scope()
+        assert scope is not None
+        return context, note_opened(scope, can_undo=can_undo)
+
+    def __enter__(self) -> None:
+        self._stack().append(self._enter())
 
     def __exit__(
         self,
@@ -86,7 +120,10 @@ class CommitOnSuccess:
         self._stack().pop().__exit__(exc_type, exc, traceback)
 
     async def __aenter__(self) -> None:
-        await in_thread(self.__enter__, undo=lambda _, gone: self.__exit__(type(gone), gone, None))
+        begun_in = copy_context()
+        block, opened = await in_thread(self._enter_for_task, undo=_undo)
+        enter_line(opened)
+        self._entered_async.append((block, opened, begun_in))
 
     async def __aexit__(
         self,
@@ -94,20 +131,27 @@ class CommitOnSuccess:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await in_thread(self.__exit__, exc_type, exc, traceback)
+        block, opened, begun_in = self._entered_async.pop()
+        try:
+            await in_thread(
+                block.__exit__, exc_type, exc, traceback, context=begun_in if exc_type else None
+            )
+        finally:
+            opened.is_closed = True
 
     def __call__(self, func: F) -> F:
-        named = CommitOnSuccess(
-            savepoint=self.savepoint, name=f"commit_on_success of {func.__qualname__}()"
-        )
+        name = f"commit_on_success of {func.__qualname__}()"
         if inspect.iscoroutinefunction(func):
 
             @functools.wraps(func)
             async def call_async(*args: Any, **kwargs: Any) -> Any:
-                async with named:
+                # Several tasks may be in the function at once.
+                async with CommitOnSuccess(savepoint=self.savepoint, name=name):
                     return await func(*args, **kwargs)
 
             return call_async  # type: ignore[return-value]
+
+        named = CommitOnSuccess(savepoint=self.savepoint, name=name)
 
         @functools.wraps(func)
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -3,7 +3,12 @@
 from django.db.transaction import TransactionManagementError
 from transaction.interfaces import DoomedTransaction
 
-__all__ = ["TransactionDoomed", "TransactionManagementError", "TransactionRequired"]
+__all__ = [
+    "TransactionDoomed",
+    "TransactionManagementError",
+    "TransactionRequired",
+    "TransactionTimeout",
+]
 
 
 class TransactionDoomed(TransactionManagementError, DoomedTransaction):  # type: ignore[misc]
@@ -12,6 +17,10 @@ class TransactionDoomed(TransactionManagementError, DoomedTransaction):  # type:
 
 class TransactionRequired(TransactionManagementError):
     """A :func:`txmiddleware.require_managed` function was called outside of a scope."""
+
+
+class TransactionTimeout(TransactionManagementError):
+    """The statements of a request took longer than ``TX_TIMEOUT``."""
 
 
 class DurableInsideTransaction(TransactionManagementError, RuntimeError):

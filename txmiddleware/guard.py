@@ -31,6 +31,7 @@ class Guard:
 
     def __init__(self, txn: ITransaction) -> None:
         self.transaction = txn
+        self._manager = txn._manager  # of the thread that the transaction belongs to
         self.owner: str | None = None  # what ends the transaction; None: whoever calls commit()
         self.borrower: str | None = None  # a scope inside that of somebody else
         self.ended_by_other = False  # abort() was called by somebody who is not the owner
@@ -60,12 +61,12 @@ class Guard:
         :meth:`own` was called, the owner is done with it.
         """
         if self._explicit is None:
-            self._explicit = transaction.manager.explicit
-            transaction.manager.explicit = True
+            self._explicit = self._manager.explicit
+            self._manager.explicit = True
 
     def _allow_begin(self) -> None:
         if self.owner is None and self._explicit is not None:
-            transaction.manager.explicit, self._explicit = self._explicit, None
+            self._manager.explicit, self._explicit = self._explicit, None
 
     def commit(self) -> None:
         """Commit as the owner. What fails is aborted before the error is raised again.
@@ -77,7 +78,7 @@ class Guard:
             self.transaction.commit()
         except BaseException as error:
             self.retry_reason = retry_reason(error, self.transaction)
-            self._abort_quietly()
+            quietly(self.transaction.abort)
             raise
         finally:
             self.disown()
@@ -89,7 +90,7 @@ class Guard:
         """
         self.ending = True
         try:
-            self._abort_quietly()
+            quietly(self.transaction.abort)
         finally:
             self.disown()
 
@@ -170,12 +171,6 @@ class Guard:
                 f"call it outside, or raise an exception to roll back"
             )
 
-    def _abort_quietly(self) -> None:
-        try:
-            self.transaction.abort()
-        except Exception:
-            logger.exception("a resource could not be rolled back")
-
     def run_callbacks(self) -> None:
         """Call what waits for the end, once the owner has left the thread idle."""
         run(self._due)
@@ -193,11 +188,24 @@ class Guard:
         self.transaction.__dict__.pop("commit", None)
         self.transaction.__dict__.pop("abort", None)
 
+    def forget(self) -> None:
+        """Let go of the transaction for good, in a process that has only inherited it."""
+        self.owner = None
+        self._ended([])
+
     def disown(self) -> None:
         """Let go of a transaction that :meth:`own` was called for, without ending it."""
         if self.owner is not None:
             self.owner = None
             self._allow_begin()
+
+
+def quietly(abort: Callable[..., Any], *args: Any) -> None:
+    """Call ``abort(*args)``; an error must not hide why."""
+    try:
+        abort(*args)
+    except Exception:
+        logger.exception("a resource could not be rolled back")
 
 
 def run(callbacks: list[tuple[Callback, bool]]) -> None:
@@ -234,3 +242,35 @@ def current_transaction() -> ITransaction:
             "transaction.abort() was called inside a scope that had not ended; nothing more can "
             "be done in that scope: raise an exception instead of aborting"
         ) from None
+
+
+class Untouched:
+    """The guard of a scope in which nobody has asked for the transaction."""
+
+    transaction = None
+    ended_by_other = False
+    failure = None
+    retry_reason = None
+
+    @property
+    def borrower(self) -> str | None:
+        return None
+
+    @borrower.setter
+    def borrower(self, name: str | None) -> None:
+        pass
+
+    def obstacle(self) -> None:
+        pass
+
+    def doom(self, failure: BaseException | None = None) -> None:
+        guard_of(current_transaction()).doom(failure)  # now somebody has asked
+
+    def commit(self) -> None:
+        pass
+
+    def run_callbacks(self) -> None:
+        pass
+
+
+UNTOUCHED = Untouched()

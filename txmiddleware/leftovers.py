@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import transaction
-from transaction.interfaces import NoTransaction
-
+from txmiddleware.conf import conf
 from txmiddleware.guard import guard_of
+from txmiddleware.manager import thread_manager
 from txmiddleware.scope import current_scope, has_joined, is_managed
+from txmiddleware.streaming import note_handler
 
 logger = logging.getLogger("txmiddleware")
 
@@ -19,16 +19,22 @@ def abort_leftovers(**kwargs: Any) -> None:
 
     Connected to ``request_started`` and ``request_finished``; call it at the end of a task in a
     worker that Django does not manage. A transaction that a scope or an ``atomic()`` block will
-    still end is left alone.
+    still end is left alone; one that waits for the body of a response is not: the response has
+    been lost.
     """
-    if current_scope() is not None:
+    if conf.holds_streams:
+        note_handler(kwargs.get("sender"))
+    scope = current_scope()
+    if scope is not None:
+        if scope.is_held:
+            logger.warning(
+                "%s: aborted: the body of the response was neither read nor closed", scope.name
+            )
+            scope.abort()
         return
-    try:
-        txn = transaction.manager.get()
-    except NoTransaction:
-        return
+    txn = thread_manager().current
     # One that was begun and not used yet would make the next request a part of it.
-    if not (has_joined(txn) or is_managed()):
+    if txn is None or not (has_joined(txn) or is_managed()):
         return
     guard = guard_of(txn)
     if guard.owner is not None:

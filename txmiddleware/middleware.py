@@ -7,6 +7,7 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -18,8 +19,11 @@ from txmiddleware.observe import Attempt, attempt_of, install
 from txmiddleware.replay import Replay
 from txmiddleware.retry import ATTEMPTS, pause
 from txmiddleware.scope import begin
+from txmiddleware.streaming import can_hold, hold
+from txmiddleware.tasks import Opened, enter_line, note_opened, refuse_overlap
+from txmiddleware.timeout import Budget
 from txmiddleware.uninterrupted import in_thread
-from txmiddleware.views import is_non_transactional
+from txmiddleware.views import NON_TRANSACTIONAL
 
 logger = logging.getLogger("txmiddleware")
 
@@ -56,8 +60,9 @@ class TransactionMiddleware:
         if self.is_async:
             return self._call_async(request)
         replay = Replay(request)
+        budget = None if conf.timeout is None else Budget(conf.timeout)
         for number in itertools.count(1):
-            attempt = _begin(request, replay, number)
+            attempt = _begin(request, replay, number, budget)
             try:
                 response: HttpResponseBase = self.get_response(request)
             except BaseException as failure:
@@ -71,12 +76,17 @@ class TransactionMiddleware:
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
         replay = Replay(request)
+        budget = None if conf.timeout is None else Budget(conf.timeout)
+        context = copy_context()
         for number in itertools.count(1):
-            attempt = await in_thread(_begin, request, replay, number, undo=_abandon)
+            attempt, opened = await in_thread(
+                _begin_for_task, request, replay, number, budget, undo=_undo
+            )
+            enter_line(opened)
             try:
                 response: HttpResponseBase = await self.get_response(request)
             except BaseException as failure:  # a client that went away cancels the task
-                await in_thread(_abandon, attempt, failure)
+                await in_thread(_abandon, attempt, failure, context=context)
                 raise
             if await in_thread(self._finish, attempt, request, response):
                 break
@@ -92,7 +102,7 @@ class TransactionMiddleware:
         if attempt is None:
             return
         attempt.limit = getattr(view, ATTEMPTS, attempt.limit)
-        if is_non_transactional(view):
+        if getattr(view, NON_TRANSACTIONAL, False):
             # What a middleware has done so far is not the view's, and is complete.
             attempt.scope.commit()
             attempt.is_over = True
@@ -101,24 +111,60 @@ class TransactionMiddleware:
         """Commit or abort; False if the request is to be handled again."""
         if attempt.is_over:
             return True
+        if response.streaming and conf.holds_streams and self._hold(attempt, request, response):
+            return True
         scope = attempt.scope
         try:
-            reason = self._reason_to_abort(attempt, request, response)
-            if reason is None:
-                scope.commit()
-                return True
+            reason = self._end(attempt, request, response)
         except BaseException as failure:
-            if not scope.is_over:
-                scope.abort(failure)
             if attempt.may_be_repeated and scope.retry_reason is not None:
                 return self._repeat(attempt, failure)
+            if attempt.budget is not None and attempt.budget.is_behind(failure):
+                raise attempt.budget.error() from failure
             raise
-        scope.abort(attempt.failure)
+        if reason is None:
+            return True
         if attempt.may_be_repeated and scope.retry_reason is not None:
             return self._repeat(attempt, attempt.failure)
         logger.info("%s: aborted: %s", scope.name, reason)
         if settings.DEBUG:
             response["X-Transaction"] = f"aborted: {reason}"
+        return True
+
+    def _end(
+        self, attempt: Attempt, request: HttpRequest, response: HttpResponseBase
+    ) -> str | None:
+        """Commit, or abort for the reason that is returned. Raises what keeps it from doing so."""
+        scope = attempt.scope
+        try:
+            reason = self._reason_to_abort(attempt, request, response)
+            if reason is None:
+                scope.commit()
+                return None
+        except BaseException as failure:
+            if not scope.is_over:
+                scope.abort(failure)
+            raise
+        scope.abort(attempt.failure)
+        return reason
+
+    def _hold(self, attempt: Attempt, request: HttpRequest, response: HttpResponseBase) -> bool:
+        """Leave the decision to the end of the body; False if it has to be made now."""
+        if attempt.failure is not None or not can_hold(attempt.scope, request, response):
+            return False
+        attempt.limit = attempt.number  # the response will have started
+
+        def conclude() -> None:
+            try:
+                reason = self._end(attempt, request, response)
+            except BaseException:
+                # The client has the headers: all that is left is to break the connection.
+                logger.exception("%s: failed at the end of the body", attempt.scope.name)
+                raise
+            if reason is not None:
+                logger.info("%s: aborted: %s", attempt.scope.name, reason)
+
+        hold(attempt.scope, response, conclude)
         return True
 
     def _repeat(self, attempt: Attempt, failure: BaseException | None) -> bool:
@@ -133,20 +179,24 @@ class TransactionMiddleware:
     ) -> str | None:
         """The first reason not to commit, in the order in which they count; None to commit.
 
-        An inner scope that failed unnoticed, or an abort by other code, is no reason but an
-        error: the response at hand speaks of work that is gone.
+        An inner scope that failed unnoticed, an abort by other code, or a statement that was
+        out of time, is no reason but an error: the response at hand speaks of work that is gone.
         """
         scope = attempt.scope
+        budget = attempt.budget
+        if budget is not None and budget.is_exceeded and response.status_code < 500:
+            raise budget.error()
         if attempt.failure is not None:
             return f"{type(attempt.failure).__name__} in the view or a middleware"
-        obstacle = scope.guard.obstacle()
-        if obstacle is not None:
-            if scope.guard.failure is not None or scope.guard.ended_by_other:
-                raise obstacle
-            return "doomed"
-        alias = scope.needs_rollback()
-        if alias is not None:
-            return f"database {alias!r} needs a rollback"
+        if not scope.is_empty:
+            obstacle = scope.guard.obstacle()
+            if obstacle is not None:
+                if scope.guard.failure is not None or scope.guard.ended_by_other:
+                    raise obstacle
+                return "doomed"
+            alias = scope.needs_rollback()
+            if alias is not None:
+                return f"database {alias!r} needs a rollback"
         if response.status_code >= 500:
             return f"status {response.status_code}"
         veto = conf.commit_veto
@@ -157,9 +207,19 @@ class TransactionMiddleware:
         return None
 
 
-def _begin(request: HttpRequest, replay: Replay, number: int) -> Attempt:
-    scope = begin(f"{request.method} {request.path}", savepoint=True)
-    return Attempt(request, scope, replay, number, conf.attempts)
+def _begin(request: HttpRequest, replay: Replay, number: int, budget: Budget | None) -> Attempt:
+    scope = begin(f"{request.method} {request.path}", savepoint=True, budget=budget)
+    return Attempt(request, scope, replay, number, conf.attempts, budget)
+
+
+def _begin_for_task(*args: Any) -> tuple[Attempt, Opened]:
+    refuse_overlap(can_undo=True)
+    attempt = _begin(*args)
+    return attempt, note_opened(attempt.scope)
+
+
+def _undo(begun: tuple[Attempt, Opened], cancellation: BaseException) -> None:
+    _abandon(begun[0], cancellation)
 
 
 def _abandon(attempt: Attempt, failure: BaseException) -> None:

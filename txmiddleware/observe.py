@@ -16,27 +16,34 @@ from django.core.handlers import exception as conversion
 from django.core.handlers.base import BaseHandler
 from django.http import HttpRequest, HttpResponse
 
+from txmiddleware.exceptions import TransactionTimeout
 from txmiddleware.replay import Replay
 from txmiddleware.retryable import retry_reason
 from txmiddleware.scope import Scope
-
-_ATTRIBUTE = "_txmiddleware_attempt"
+from txmiddleware.timeout import Budget
 
 
 class Attempt:
     """One handling of a request. The request's attribute ``tx_attempt`` is its number."""
 
     def __init__(
-        self, request: HttpRequest, scope: Scope, replay: Replay, number: int, limit: int
+        self,
+        request: HttpRequest,
+        scope: Scope,
+        replay: Replay,
+        number: int,
+        limit: int,
+        budget: Budget | None,
     ) -> None:
         self.scope = scope
         self.replay = replay
         self.number = number  # 1, 2, ...
         self.limit = limit  # the number of the last one
+        self.budget = budget  # of all attempts
         self.failure: BaseException | None = None  # the first that became a response
         self.is_over = False  # the transaction ended before the view
-        setattr(request, _ATTRIBUTE, self)
-        setattr(request, "tx_attempt", number)  # noqa: B010  (no attribute of HttpRequest)
+        request._txmiddleware_attempt = self  # type: ignore[attr-defined]
+        request.tx_attempt = number  # type: ignore[attr-defined]
 
     @property
     def may_be_repeated(self) -> bool:
@@ -46,6 +53,7 @@ class Attempt:
             and self.scope.owns
             and not self.is_over
             and self.replay.possible
+            and (self.budget is None or self.budget.left > 0)
         )
 
     def note(self, failure: BaseException) -> bool:
@@ -62,7 +70,7 @@ class Attempt:
 
 def attempt_of(request: HttpRequest) -> Attempt | None:
     """The attempt that ``request`` is part of; None outside of the middleware."""
-    return getattr(request, _ATTRIBUTE, None)
+    return getattr(request, "_txmiddleware_attempt", None)
 
 
 def install() -> None:
@@ -86,7 +94,10 @@ def install() -> None:
         attempt = attempt_of(request)
         if attempt is not None and attempt.note(exc):
             return HttpResponse(status=503)  # nobody gets to see it
-        return convert(request, exc)
+        response = convert(request, exc)
+        if isinstance(exc, TransactionTimeout):
+            response.status_code = 503
+        return response
 
     handler: Any = BaseHandler
     handler.process_exception_by_middleware = process_exception_by_middleware

@@ -60,28 +60,29 @@ class Replay:
     """
 
     def __init__(self, request: HttpRequest) -> None:
-        self._class = type(request)
-        self._recorder: _Recorder | None = None
-        stream = getattr(request, "_stream", None)
-        self._file = stream if stream is not None and stream.seekable() else None
-        if stream is not None and self._file is None and request.META.get("CONTENT_LENGTH"):
-            self._recorder = _Recorder(stream, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-            setattr(request, "_stream", self._recorder)  # noqa: B010  (not in the stubs)
-        self._state = dict(request.__dict__)
+        state = request.__dict__
+        if request.META.get("CONTENT_LENGTH"):
+            stream = state.get("_stream")
+            if stream is not None and not stream.seekable():
+                state["_stream"] = _Recorder(stream, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        self._class = request.__class__
+        self._state = state.copy()
 
     @property
     def possible(self) -> bool:
         """Whether the body can still be had from its beginning."""
-        if self._file is not None:
-            return not self._file.closed
-        return self._recorder is None or self._recorder.complete
+        stream = self._state.get("_stream")
+        if isinstance(stream, _Recorder):
+            return stream.complete
+        return stream is None or not stream.closed
 
     def request(self) -> HttpRequest:
         """A new request."""
-        if self._file is not None:
-            self._file.seek(0)
-        if self._recorder is not None:
-            self._recorder.rewind()
+        stream = self._state.get("_stream")
+        if isinstance(stream, _Recorder):
+            stream.rewind()
+        elif stream is not None and stream.seekable():
+            stream.seek(0)
         request = self._class.__new__(self._class)
         request.__dict__.update(self._state)
         return request

@@ -8,9 +8,11 @@ import inspect
 import itertools
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, TypeVar
 
-from txmiddleware.scope import Scope, begin, current_scope
+from txmiddleware.scope import begin, current_scope
+from txmiddleware.tasks import Opened, enter_line, note_opened, refuse_overlap
 from txmiddleware.uninterrupted import in_thread
 
 ATTEMPTS = "_txmiddleware_attempts"
@@ -88,16 +90,31 @@ def _run(number: int, name: str, func: Callable[[], Any]) -> Any:
         time.sleep(pause(attempt))
 
 
+def _begin_for_task(name: str) -> Opened | None:
+    """Begin a scope; None inside of another."""
+    is_outermost = current_scope() is None
+    refuse_overlap(can_undo=is_outermost)
+    return note_opened(begin(name)) if is_outermost else None
+
+
+def _undo(opened: Opened | None, gone: BaseException) -> None:
+    if opened is not None:
+        opened.scope.abort(gone)
+
+
 async def _run_async(number: int, name: str, func: Callable[[], Any]) -> Any:
-    if await in_thread(current_scope) is not None:
-        return await func()
+    context = copy_context()
     for attempt in itertools.count(1):
-        scope = await in_thread(begin, name, undo=Scope.abort)
+        opened = await in_thread(_begin_for_task, name, undo=_undo)
+        if opened is None:
+            return await func()
+        enter_line(opened)
+        scope = opened.scope
         try:
             try:
                 result = await func()
             except BaseException as failure:
-                await in_thread(scope.abort, failure)
+                await in_thread(scope.abort, failure, context=context)
                 raise
             await in_thread(scope.commit)
             return result

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from transaction.interfaces import ITransaction
+from transaction.interfaces import ITransaction, TransientError
 
 # PostgreSQL, appendix A of its manual; a class stands for all of its codes.
 SQLSTATES = {
@@ -35,17 +35,33 @@ MYSQL_CODES = {
     2055: "lost connection",
     4031: "idle connection ended by the server",
 }
+UNANSWERED = (2013, 2055)
 # Drivers that have no code for it, by the beginning of the message.
+CUT = (
+    "server closed the connection unexpectedly",
+    "terminating connection",
+    "SSL connection has been closed unexpectedly",
+    "could not receive data from server",
+    "consuming input failed",
+)
 MESSAGES = {
     "database is locked": "locked",
     "database table is locked": "locked",
     "connection already closed": "lost connection",
-    "server closed the connection unexpectedly": "lost connection",
-    "terminating connection": "lost connection",
-    "SSL connection has been closed unexpectedly": "lost connection",
-    "could not receive data from server": "lost connection",
-    "consuming input failed": "lost connection",
+    **dict.fromkeys(CUT, "lost connection"),
 }
+# libpq has no code for a connection that it can't open: by the beginning of the message and what
+# the server, or the network, says further on. A wrong password stays one.
+CONNECTING = ("connection to server", "could not connect to server")
+UNREACHABLE = (
+    "the database system is",  # starting up, shutting down, in recovery mode, ...
+    "Connection refused",
+    "Connection reset by peer",
+    "Connection timed out",
+    "No such file or directory",
+    "server closed the connection unexpectedly",
+    "timeout expired",
+)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -68,10 +84,27 @@ def _reason_of(error: BaseException) -> str | None:
     for message, reason in MESSAGES.items():
         if text.startswith(message):
             return reason
+    if text.startswith(CONNECTING) and any(reason in text for reason in UNREACHABLE):
+        return "lost connection"
     storm = sys.modules.get("storm.exceptions")
     if storm is not None and isinstance(error, storm.DisconnectionError):
         return "lost connection"
     return None
+
+
+def is_unanswered(error: BaseException) -> bool:
+    """Whether the connection was lost after a statement was sent: it may have been carried out."""
+    for cause in _chain(error):
+        if _reason_of(cause) is None:
+            continue
+        state = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
+        if isinstance(state, str):
+            return state.startswith("08") or state == "57P02"  # the others the server has said
+        code = cause.args[0] if cause.args else None
+        if isinstance(code, int):
+            return code in UNANSWERED
+        return str(cause).startswith(CUT)
+    return False
 
 
 def _may_be_a_race(error: BaseException) -> bool:
@@ -109,6 +142,6 @@ def retry_reason(error: BaseException | None, txn: ITransaction | None = None) -
             return reason
     if any(_may_be_a_race(cause) for cause in _chain(error)):
         return "integrity error in a snapshot"
-    if txn is not None and txn.isRetryableError(error):
+    if isinstance(error, TransientError) or (txn is not None and txn.isRetryableError(error)):
         return "transient"
     return None

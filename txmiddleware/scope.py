@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any
 import transaction
 from transaction.interfaces import ITransaction
 
-from txmiddleware.guard import Guard, current_transaction, guard_of
+from txmiddleware.guard import (
+    UNTOUCHED,
+    Guard,
+    Untouched,
+    current_transaction,
+    guard_of,
+    quietly,
+)
+from txmiddleware.manager import thread_manager
 from txmiddleware.retryable import retry_reason
 
 if TYPE_CHECKING:
-    from txmiddleware.databases import DatabaseDataManager
+    from txmiddleware.data_manager import DatabaseDataManager
+    from txmiddleware.timeout import Budget
 
 logger = logging.getLogger("txmiddleware")
 
@@ -23,11 +32,14 @@ class _Watcher:
 
     def __init__(self) -> None:
         self.begun: ITransaction | None = None
+        self.is_watching = False
 
     def newTransaction(self, txn: ITransaction) -> None:
-        # Called for begin() only, not where get() makes a transaction by itself.
-        self.begun = txn
-        guard_of(txn).refuse_begin()
+        # Called for begin(), not where get() makes a transaction by itself; and at registration,
+        # for one that there is, however it came to be.
+        if self.is_watching:
+            self.begun = txn
+            guard_of(txn).refuse_begin()
 
     def beforeCompletion(self, txn: ITransaction) -> None:
         pass
@@ -43,6 +55,7 @@ class _Thread(threading.local):
         self.scope: Scope | None = None  # the outermost scope that is open
         self.watcher = _Watcher()  # the manager holds it weakly
         transaction.manager.registerSynch(self.watcher)
+        self.watcher.is_watching = True
 
 
 _thread = _Thread()
@@ -74,6 +87,12 @@ def current_scope() -> Scope | None:
     return _thread.scope
 
 
+def forget_scope() -> None:
+    """Have this thread be in no scope, in a process that has only inherited it."""
+    _thread.scope = None
+    _thread.watcher.begun = None
+
+
 class Scope:
     """The outermost scope of a thread. Use :func:`begin`.
 
@@ -84,29 +103,65 @@ class Scope:
     left behind; so there the scope opens a savepoint.
     """
 
-    def __init__(self, name: str, *, savepoint: bool = False) -> None:
+    def __init__(self, name: str, *, savepoint: bool = False, budget: Budget | None = None) -> None:
         self.name = name
         self.members: list[DatabaseDataManager] = []  # that joined since the scope began
         self.retry_reason: str | None = None  # why another attempt may do better
         self.is_over = False
+        self.is_held = False  # the body of a response ends it
+        self._is_committed = False
         self._savepoint: Any = None
-        txn = current_transaction()
-        self.owns = not has_joined(txn) and _thread.watcher.begun is None
-        if self.owns:
-            txn = transaction.manager.begin()
-        self.guard: Guard = guard_of(txn)
-        self._outer = _thread.scope, self.guard.borrower
-        if self.owns:
-            self.guard.own(name)
-        elif savepoint or _is_test_case(txn):
-            self._savepoint = txn.savepoint(optimistic=True)
-        self.guard.borrower = name
+        self.guard: Guard | Untouched = UNTOUCHED
+        self._outer: tuple[Scope | None, str | None] = _thread.scope, None
+        # As long as nobody asks for the transaction there is none.
+        self.owns = _thread.scope is None and thread_manager().own(self)
+        if not self.owns:
+            self._take_part(savepoint)
         _thread.scope = self
+        self._budget = budget
+        if budget is not None:
+            budget.open()
+
+    def _take_part(self, savepoint: bool) -> None:
+        """Begin where the thread has a transaction already, or something that belongs to one."""
+        manager = thread_manager()
+        if manager.is_free and _thread.scope is None:
+            self.owns = True
+        else:
+            txn = current_transaction()
+            self.owns = not has_joined(txn) and _thread.watcher.begun is None
+        if self.owns:
+            self.admit(manager.begin())
+            return
+        self.guard = guard_of(txn)
+        self._outer = _thread.scope, self.guard.borrower
+        if savepoint or _is_test_case(txn):
+            self._savepoint = make_savepoint(txn)
+        self.guard.borrower = self.name
+
+    def admit(self, txn: ITransaction) -> None:
+        """Own ``txn``, which somebody has asked for."""
+        guard = self.guard = guard_of(txn)
+        guard.own(self.name)
+        guard.borrower = self.name
+        for member in self.members:
+            member.guard = guard
+            txn.join(member)
 
     @property
-    def transaction(self) -> ITransaction:
-        """The transaction that the scope began or takes part in."""
+    def is_empty(self) -> bool:
+        """Whether nobody has asked for the transaction, and nothing takes part in it."""
+        return self.guard is UNTOUCHED and not self.members
+
+    @property
+    def transaction(self) -> ITransaction | None:
+        """The transaction that the scope owns or takes part in; None if nobody has used one."""
         return self.guard.transaction
+
+    @property
+    def is_inner(self) -> bool:
+        """Whether other code will end the transaction; a ``TestCase`` only undoes it."""
+        return self._outer[0] is not None or not (self.owns or _is_test_case(self.transaction))
 
     def commit(self) -> None:
         """End the scope well.
@@ -116,21 +171,56 @@ class Scope:
         committed then. Whatever else the commit of a resource raises is raised too.
         """
         if not self.owns:
-            self._leave(failed=False)
+            self._end_inner()
             return
         error = self.guard.obstacle()
         if error is not None:
             self.abort()
             raise error
         try:
-            self.guard.commit()
-        except BaseException:
+            if not self._commit_alone():
+                self.guard.commit()
+        except BaseException as error:
             if not any(member.committed for member in self.members):
-                self.retry_reason = self.guard.retry_reason
+                self.retry_reason = self.guard.retry_reason or retry_reason(error)
             raise
+        else:
+            self._is_committed = True
         finally:
             self._close()
             self.guard.run_callbacks()
+
+    def _end_inner(self) -> None:
+        try:
+            if self._savepoint is not None:
+                send_pending(current_transaction())
+        except BaseException as failure:
+            self._leave(failed=True, failure=failure)
+            raise
+        self._leave(failed=False)
+
+    def _commit_alone(self) -> bool:
+        """Commit the one database that there is; False if the others have to be asked."""
+        if self.guard is not UNTOUCHED or not self.members:
+            return False
+        (member,) = self.members
+        try:
+            member.tpc_begin(None)  # a flush may make others join
+            if self.guard is UNTOUCHED and not member.connection.run_on_commit:
+                member.tpc_vote(None)
+                return True
+            current_transaction()
+        except BaseException:
+            self._abort_own()
+            raise
+        return False
+
+    def _abort_own(self) -> None:
+        if isinstance(self.guard, Guard):
+            self.guard.abort()
+        else:
+            for member in self.members:
+                quietly(member.abort, None)
 
     def abort(self, failure: BaseException | None = None) -> None:
         """End the scope badly: roll its own transaction back, or doom that of another."""
@@ -138,7 +228,7 @@ class Scope:
             if not self.guard.ended_by_other:
                 self.retry_reason = retry_reason(failure, self.transaction)
             try:
-                self.guard.abort()
+                self._abort_own()
             finally:
                 self._close()
                 self.guard.run_callbacks()
@@ -157,7 +247,8 @@ class Scope:
     def asks_for_rollback(self) -> str | None:
         """The alias of the first database of the transaction that asks for a rollback."""
         # Those that are lost have left the transaction.
-        for member in (*self.members, *self.transaction._resources):
+        txn = self.transaction
+        for member in (*self.members, *(txn._resources if txn is not None else ())):
             if getattr(member, "needs_rollback", False):
                 return str(member.connection.alias)
         return None
@@ -177,15 +268,40 @@ class Scope:
     def _close(self) -> None:
         self.is_over = True
         _thread.scope, self.guard.borrower = self._outer
+        if self.guard is UNTOUCHED:
+            thread_manager().leave(self)
         for member in reversed(self.members):
             member.unwind()
+        if self._budget is not None:
+            self._budget.close(committed=self._is_committed)
 
 
 def _is_test_case(txn: ITransaction) -> bool:
     return any(getattr(resource, "is_test_case", False) for resource in txn._resources)
 
 
-def rollback_to(savepoint: Any, guard: Guard, failure: BaseException | None) -> None:
+def make_savepoint(txn: ITransaction) -> Any:
+    """A savepoint of everything that takes part in ``txn``.
+
+    What has to be sent first is sent before: a resource whose savepoint fails ends the
+    transaction, and with it what the flush has nothing to do with.
+    """
+    send_pending(txn)
+    return txn.savepoint(optimistic=True)
+
+
+def send_pending(txn: ITransaction) -> None:
+    """Have the resources of ``txn`` send what they have not sent yet.
+
+    At both ends of a savepoint, so that what fails belongs to the block in which it was made.
+    """
+    for resource in txn._resources:
+        send = getattr(resource, "send_pending", None)
+        if send is not None:
+            send()
+
+
+def rollback_to(savepoint: Any, guard: Guard | Untouched, failure: BaseException | None) -> None:
     """Undo the work since a savepoint; where that fails, doom the transaction instead."""
     try:
         savepoint.rollback()
@@ -196,9 +312,12 @@ def rollback_to(savepoint: Any, guard: Guard, failure: BaseException | None) -> 
         guard.doom(failure)
 
 
-def begin(name: str, *, savepoint: bool = False) -> Scope:
-    """Open the outermost scope of this thread; ``name`` stands for it in messages."""
+def begin(name: str, *, savepoint: bool = False, budget: Budget | None = None) -> Scope:
+    """Open the outermost scope of this thread; ``name`` stands for it in messages.
+
+    ``budget`` is the time that the statements in it have.
+    """
     from txmiddleware.databases import enlist_databases
 
     enlist_databases()
-    return Scope(name, savepoint=savepoint)
+    return Scope(name, savepoint=savepoint, budget=budget)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any, TypeVar
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import AsyncToSync, sync_to_async
 
 T = TypeVar("T")
 
 
 async def in_thread(
-    func: Callable[..., T], *args: Any, undo: Callable[[T, BaseException], Any] | None = None
+    func: Callable[..., T],
+    *args: Any,
+    undo: Callable[[T, BaseException], Any] | None = None,
+    context: Context | None = None,
 ) -> T:
     """Call ``func(*args)`` to its end in the thread in which Django runs the ORM for async code.
 
@@ -20,7 +24,16 @@ async def in_thread(
     otherwise drop a call that waits for the thread, or lose the result of one that is running: a
     scope would stay open with nobody to end it. The cancellation is raised once the call is over
     and, if ``undo`` is given, ``undo(result, cancellation)`` has been called.
+
+    To end badly what was begun, give as ``context`` a copy of the one in which it was begun. A
+    cancellation can leave behind, in the context of the task, asgiref's mark of a sync function
+    that is still running and waits for async code: the call would then be made inside of that
+    function, which would go on after the end. With the mark of the other context it waits until the
+    thread is free, and so does what is called later.
     """
+    if context is not None:
+        executors = AsyncToSync.executors
+        executors.current = context.run(getattr, executors, "current", None)
     job = asyncio.ensure_future(sync_to_async(func, thread_sensitive=True)(*args))
     cancelled: asyncio.CancelledError | None = None
     while True:

@@ -11,7 +11,8 @@ __all__ = ["attempts", "non_transactional"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_ATTRIBUTE = "_txmiddleware_non_transactional"
+NON_TRANSACTIONAL = "_txmiddleware_non_transactional"
+"""The attribute of a view that says that it was decorated."""
 
 
 def non_transactional(view: F) -> F:
@@ -20,10 +21,5 @@ def non_transactional(view: F) -> F:
     What the middleware inside of ``TransactionMiddleware`` did before the view is committed
     first. The view may use :func:`~txmiddleware.commit_on_success` for parts of its work.
     """
-    setattr(view, _ATTRIBUTE, True)
+    setattr(view, NON_TRANSACTIONAL, True)
     return view
-
-
-def is_non_transactional(view: Callable[..., Any]) -> bool:
-    """Whether a view was decorated with :func:`non_transactional`."""
-    return bool(getattr(view, _ATTRIBUTE, False))

@@ -63,3 +63,29 @@ class CheckTest(SimpleTestCase):
         self.assertEqual(
             ids(checks.check_commit_safe_methods()), ["txmiddleware.E005", "txmiddleware.E005"]
         )
+
+    @override_settings(MIDDLEWARE=[TRANSACTIONS])
+    def test_several_databases_commit_in_one_phase(self) -> None:
+        messages = checks.check_strict_commit()
+        self.assertEqual(ids(messages), ["txmiddleware.W003"])
+        self.assertIn("'default', 'plain'", messages[0].msg)
+
+    @override_settings(MIDDLEWARE=[TRANSACTIONS])
+    def test_one_database_can_join_or_more_are_refused(self) -> None:
+        for right in ({"TX_DATABASES": ["plain"]}, {"STORM_STRICT_COMMIT": True}):
+            with self.settings(**right):
+                self.assertEqual(checks.check_strict_commit(), [])
+
+    def test_strict_commit_is_no_boolean(self) -> None:
+        with self.settings(STORM_STRICT_COMMIT="yes"):
+            self.assertEqual(ids(checks.check_strict_commit()), ["txmiddleware.E009"])
+
+    def test_streaming_is_a_word_that_is_not_known(self) -> None:
+        for wrong in ("HOLD", True, None):
+            with self.settings(TX_STREAMING=wrong):
+                self.assertEqual(ids(checks.check_streaming()), ["txmiddleware.E008"])
+
+    def test_streaming_is_one_of_the_words(self) -> None:
+        for right in ("commit-before", "hold"):
+            with self.settings(TX_STREAMING=right):
+                self.assertEqual(checks.check_streaming(), [])

@@ -1,0 +1,104 @@
+"""The thread's transaction manager, and those who join when somebody asks it for a transaction."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Protocol
+
+import transaction
+from transaction import TransactionManager
+from transaction.interfaces import ITransaction
+
+
+class Waiting(Protocol):
+    """What has begun something that belongs to the thread's transaction, should there be one."""
+
+    def admit(self, txn: ITransaction) -> None:
+        """Join ``txn``, which has just come to be."""
+
+
+class WaitedForManager(TransactionManager):  # type: ignore[misc]
+    """Makes a transaction when it is asked for one, as ever, and then has the waiting join it.
+
+    So a request that uses no database costs no transaction, nor does an ``atomic()`` block in
+    which nobody but Django does anything.
+    """
+
+    owner: Waiting | None = None  # a scope, for which the transaction is begun
+    waiting: list[Waiting]  # blocks of Django's, which it takes in
+
+    @property
+    def current(self) -> ITransaction | None:
+        """The transaction that there is. Makes none."""
+        return self._txn
+
+    @property
+    def _is_watched(self) -> bool:
+        # A synchronizer, beside our own, wants to know of each transaction.
+        return len(self._synchs.data) > 1
+
+    def get(self) -> ITransaction:
+        if self._txn is None:
+            self._admit()
+        return super().get()
+
+    def begin(self) -> ITransaction:
+        if self._txn is None:
+            self._admit()
+        return super().begin()
+
+    def _admit(self) -> None:
+        owner, self.owner = self.owner, None
+        waiting, self.waiting = self.waiting, []
+        if owner is not None:
+            owner.admit(super().begin())
+        for one in waiting:
+            one.admit(super().get())
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there is no transaction, and nobody waits for one."""
+        return self._txn is None and self.owner is None and not self.waiting
+
+    def own(self, owner: Waiting) -> bool:
+        """Have ``owner`` own the next transaction; False if there is one, or others are first."""
+        if not self.is_free or self._is_watched:
+            return False
+        self.owner = owner
+        return True
+
+    def wait(self, one: Waiting) -> bool:
+        """Have ``one`` join the next transaction; False if there is one now."""
+        if self._txn is not None or self._is_watched:
+            return False
+        self.waiting.append(one)
+        return True
+
+    def forget(self) -> None:
+        """Forget, in a child process, those who wait in its parent."""
+        self.owner = None
+        self.waiting = []
+
+    def leave(self, one: Waiting) -> None:
+        """``one`` waits no longer."""
+        if self.owner is one:
+            self.owner = None
+        elif one in self.waiting:
+            self.waiting.remove(one)
+
+
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        # The object stays the same, since others may hold it, as transaction.manager does.
+        self.manager: Any = transaction.manager.manager
+        self.manager.__class__ = WaitedForManager
+        self.manager.waiting = []
+
+
+_thread = _Thread()
+
+
+def thread_manager() -> WaitedForManager:
+    """The transaction manager of this thread."""
+    manager: WaitedForManager = _thread.manager
+    return manager
