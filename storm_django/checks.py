@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
 from storm_django.conf import ENGINE, OPTIONS, SCHEMES, StoreSettings, conf
+from storm_django.reference_checks import check_references
 from storm_django.schemas import load_schema
 
 DRIVERS = {"postgresql": ("psycopg2", "psycopg2-binary"), "mysql": ("MySQLdb", "mysqlclient")}
@@ -138,3 +139,6 @@ def check_schemas(**kwargs: Any) -> list[CheckMessage]:
                 )
             )
     return messages
+
+
+register(check_references)

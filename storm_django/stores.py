@@ -12,8 +12,12 @@ from storm.store import Store
 from storm.zope.interfaces import ZStormError
 from storm.zope.zstorm import ZStorm, global_zstorm, register_store_with_transaction
 
+from storm_django.backend.forks import forget_plain_store
+from storm_django.backend.store import CoherentStore
 from storm_django.backend.storm_side import BorrowingConnection, BorrowingDatabase
 from storm_django.conf import ENGINE, conf
+from storm_django.signals import SignallingStore
+from txmiddleware.forks import watch_fork
 
 
 class SharedZStorm(ZStorm):
@@ -22,9 +26,13 @@ class SharedZStorm(ZStorm):
     def create(self, name: str | None, uri: Any = None) -> Store:
         database = self._default_databases.get(name) if uri is None else None
         if not isinstance(database, BorrowingDatabase):
-            return super().create(name, uri)
+            store = super().create(name, uri)
+            store.__class__ = SignallingStore
+            watch_fork(store, forget_plain_store)
+            return store
         with database.lending():
             store = super().create(name)
+        store.__class__ = CoherentStore
         # ZStorm's own data manager knows no savepoints and nothing of Django.
         store._event.unhook(
             "register-transaction", register_store_with_transaction, weakref.ref(self)
@@ -59,10 +67,15 @@ _lock = threading.Lock()
 _configured: set[str] = set()
 
 
+def _is_configured(name: str) -> bool:
+    # ZStorm forgets its stores where Storm's test support has it reset.
+    return name in _configured and name in global_zstorm._default_databases
+
+
 def _configure(name: str) -> None:
     """Tell ZStorm of a store, once in a process."""
     with _lock:
-        if name in _configured:
+        if _is_configured(name):
             return
         stores = conf.stores
         alias = conf.aliases().get(name)
@@ -106,15 +119,16 @@ def get_store(name: str | None = None) -> Store:
     """
     if name is None:
         name = _default_name()
-    if name not in _configured:
+    if not _is_configured(name):
         _configure(name)
     return global_zstorm.get(name)
 
 
 def existing_store(name: str) -> Store | None:
     """This thread's store called ``name`` if it has been made."""
-    store: Store | None = global_zstorm._named.get(name)
-    return store
+    # ZStorm's own property, without the call: each statement of Django asks.
+    named: dict[str, Store] = getattr(global_zstorm._local, "named", {})
+    return named.get(name)
 
 
 def get_store_uri(name: str | None = None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
@@ -9,41 +11,43 @@ from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 if TYPE_CHECKING:
     from storm_django.backend.shared import StoreWrapper
 
-# How a statement begins that changes no row. Some are what Django executes when a flush of Storm
-# has it connect or begin: to invalidate what is being flushed would lose it.
-READS = (
-    *("SELECT", "EXPLAIN", "SHOW", "PRAGMA", "DECLARE", "FETCH"),
-    *("BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET"),
-)
-
-
-def only_reads(sql: Any) -> bool:
-    """Whether a statement certainly changes no row."""
-    return isinstance(sql, str) and sql.lstrip(" \n\t(")[:10].upper().startswith(READS)
-
 
 class CoherentCursorMixin:
     """A cursor of Django that keeps the two ORMs in step, statement by statement."""
 
     db: StoreWrapper
+    cursor: Any
 
     def execute(self, sql: Any, params: Any = None) -> Any:
-        self.db.before_statement()
-        result = super().execute(sql, params)  # type: ignore[misc]
-        self.db.after_statement(sql)
+        db = self.db
+        # Between transactions Storm has nothing to send and believes nothing.
+        if db._data_manager is not None or not db.autocommit:
+            db.before_statement(sql)
+        try:
+            result = super().execute(sql, params)  # type: ignore[misc]
+        except BaseException:
+            db.after_statement(sql, failed=True)
+            raise
+        if db._data_manager is not None:
+            db.after_statement(sql, params, self.cursor.rowcount)
         return result
 
     def executemany(self, sql: Any, param_list: Any) -> Any:
-        self.db.before_statement()
-        result = super().executemany(sql, param_list)  # type: ignore[misc]
-        self.db.after_statement(sql)
-        return result
+        with self.in_step(sql):
+            return super().executemany(sql, param_list)  # type: ignore[misc]
 
     def callproc(self, *args: Any, **kwargs: Any) -> Any:
-        self.db.before_statement()
-        result = super().callproc(*args, **kwargs)  # type: ignore[misc]
-        self.db.after_statement("CALL")
-        return result
+        with self.in_step("CALL"):
+            return super().callproc(*args, **kwargs)  # type: ignore[misc]
+
+    @contextmanager
+    def in_step(self, sql: Any) -> Iterator[None]:
+        """Keep the ORMs in step about ``sql``, which is done inside, once or more often."""
+        self.db.before_statement(sql)
+        try:
+            yield
+        finally:
+            self.db.after_statement(sql)
 
 
 class CoherentCursor(CoherentCursorMixin, CursorWrapper):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from transaction.interfaces import ITransaction
 
-from txmiddleware.databases import ACTIVE, ENDED, DatabaseDataManager
+from txmiddleware.data_manager import ACTIVE, ENDED, DatabaseDataManager
 from txmiddleware.guard import Guard
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ class StoreDataManager(DatabaseDataManager):
 
     connection: StoreWrapper
 
-    def __init__(self, connection: StoreWrapper, guard: Guard) -> None:
+    def __init__(self, connection: StoreWrapper, guard: Guard | None) -> None:
         super().__init__(connection, guard)
         self.is_djangos = False  # joined by an outermost atomic(), which ends this part itself
         self.is_apart = False  # and somebody else ends the transaction
+        self.uses_store = False  # Storm has sent a statement, or begun an object's life
         self.store_is_told = False  # the store's own commit() or rollback() is ending this part
 
     def begin_for_django(self) -> None:
@@ -42,7 +43,7 @@ class StoreDataManager(DatabaseDataManager):
         obstacle = None if failed else self.guard.obstacle()
         if self.guard.ended_by_other or self.is_apart:
             if not failed and obstacle is None:
-                self.connection.flush_store()
+                self.send_pending()
             self.end(failed=failed or obstacle is not None)
             if not self.is_apart:
                 self.guard.disown()
@@ -69,32 +70,55 @@ class StoreDataManager(DatabaseDataManager):
         return self.guard.ending if self.is_djangos else super().is_on_top
 
     @property
+    def commits_in_one_phase(self) -> bool:
+        return not self.is_apart and super().commits_in_one_phase
+
+    @property
     def is_covered(self) -> bool:
         return not self.is_apart and super().is_covered
+
+    @property
+    def involves_store(self) -> bool:
+        """Whether Storm has a part in this, and not Django alone."""
+        if self.uses_store:
+            return True
+        store = self.connection.store
+        return store is not None and bool(store._dirty)
+
+    def send_pending(self) -> None:
+        """Flush the store, before a savepoint."""
+        if self.status == ACTIVE and self.involves_store:
+            self.connection.flush_store()
 
     def tpc_begin(self, txn: ITransaction) -> None:
         if self.is_apart:
             return
         super().tpc_begin(txn)
-        if self.status == ACTIVE and (store := self.connection.store) is not None:
-            # All resources do this before any commits: a flush that fails fails early.
-            store.flush()
+        # All resources do this before any commits: a flush that fails fails early.
+        self.send_pending()
 
     def defer_callbacks(self) -> None:
         if not self.is_djangos:  # Django runs them when its block, and with it all, has ended
             super().defer_callbacks()
 
     def end(self, *, failed: bool) -> None:
+        if not self.involves_store:
+            self.end_connection(failed=failed)
+            return
         self.tell_store(failed=failed)
         try:
-            if self.is_djangos:
-                self.status = ENDED
-                self.connection._data_manager = None
-                self.connection.end_in_driver(failed=failed)
-            else:
-                super().end(failed=failed)
+            self.end_connection(failed=failed)
         finally:
             self.connection.watch_store()
+
+    def end_connection(self, *, failed: bool) -> None:
+        """Commit, or roll back, as Django does."""
+        if self.is_djangos:
+            self.status = ENDED
+            self.connection._data_manager = None
+            self.connection.end_in_driver(failed=failed)
+        else:
+            super().end(failed=failed)
 
     @contextmanager
     def telling_store(self) -> Iterator[None]:

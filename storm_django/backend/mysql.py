@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.backends.mysql import base, creation, features
+from django.db.backends.mysql import base, creation, features, schema
 from storm.databases.mysql import MySQL, MySQLConnection
 
 from storm_django.backend.creation import SchemaCreationMixin
 from storm_django.backend.features import SharedFeatures
 from storm_django.backend.shared import StoreWrapper
 from storm_django.backend.storm_side import BorrowingConnection, BorrowingDatabase
+from storm_django.constraints import ReferenceSchemaEditor
 
 
 class StoreConnection(BorrowingConnection, MySQLConnection):
@@ -32,12 +33,17 @@ class DatabaseFeatures(SharedFeatures, features.DatabaseFeatures):
     """What is otherwise than in the stock engine."""
 
 
+class DatabaseSchemaEditor(ReferenceSchemaEditor, schema.DatabaseSchemaEditor):
+    """Changes tables."""
+
+
 class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
     """Django's wrapper."""
 
     store_database_class = StoreDatabase
     creation_class = DatabaseCreation
     features_class = DatabaseFeatures
+    SchemaEditorClass = DatabaseSchemaEditor
 
     def options_of_uri(self, options: dict[str, str]) -> dict[str, Any]:
         # Storm leaves the isolation to the server (repeatable read unless it is configured).

@@ -7,17 +7,19 @@ from typing import Any
 
 import psycopg2.extensions
 from django.core.exceptions import ImproperlyConfigured
-from django.db.backends.postgresql import base, creation, features
+from django.db.backends.postgresql import base, creation, features, schema
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from django.utils.functional import cached_property
 from storm.databases.postgres import Postgres, PostgresConnection, PostgresResult
 from storm.variables import JSONVariable, Variable
 
+from storm_django.backend import cursors
 from storm_django.backend.creation import SchemaCreationMixin
 from storm_django.backend.cursors import CoherentCursorMixin
 from storm_django.backend.features import SharedFeatures
 from storm_django.backend.shared import StoreWrapper
 from storm_django.backend.storm_side import BorrowingConnection, BorrowingDatabase
+from storm_django.constraints import ReferenceSchemaEditor
 
 ISOLATION = {
     "serializable": psycopg2.extensions.ISOLATION_LEVEL_SERIALIZABLE,
@@ -85,7 +87,29 @@ class DatabaseCreation(SchemaCreationMixin, creation.DatabaseCreation):
     """Makes and destroys test databases."""
 
 
-class CoherentDebugCursor(CoherentCursorMixin, base.CursorDebugWrapper):
+class CopyMixin(CoherentCursorMixin):
+    """COPY by the driver's own methods, which Django's cursor only passes on."""
+
+    def copy_expert(self, *args: Any, **kwargs: Any) -> Any:
+        return self._copy("copy_expert", *args, **kwargs)
+
+    def copy_to(self, *args: Any, **kwargs: Any) -> Any:
+        return self._copy("copy_to", *args, **kwargs)
+
+    def copy_from(self, *args: Any, **kwargs: Any) -> Any:
+        return self._copy("copy_from", *args, **kwargs)
+
+    def _copy(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        method = getattr(super(), name, None) or getattr(self.cursor, name)
+        with self.in_step("COPY"):
+            return method(*args, **kwargs)
+
+
+class CoherentCursor(CopyMixin, cursors.CoherentCursor):
+    """Django's cursor."""
+
+
+class CoherentDebugCursor(CopyMixin, base.CursorDebugWrapper):
     """Django's cursor that logs, COPY too."""
 
 
@@ -104,12 +128,18 @@ class DatabaseFeatures(SharedFeatures, features.DatabaseFeatures):
         }
 
 
+class DatabaseSchemaEditor(ReferenceSchemaEditor, schema.DatabaseSchemaEditor):
+    """Changes tables."""
+
+
 class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
     """Django's wrapper."""
 
     store_database_class = StoreDatabase
     creation_class = DatabaseCreation
     features_class = DatabaseFeatures
+    SchemaEditorClass = DatabaseSchemaEditor
+    cursor_class = CoherentCursor
     debug_cursor_class = CoherentDebugCursor
 
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
@@ -128,16 +158,13 @@ class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
     def switch_driver(self, autocommit: bool) -> None:
         # psycopg2 puts the level into BEGIN, at no cost. In autocommit it would SET and reset the
         # server's default each time the mode changes, so there the level is left out.
-        if autocommit:
-            self._set_level(None)
-        super().switch_driver(autocommit)
-        if not autocommit:
-            self._set_level(self.isolation_level)  # type: ignore[attr-defined]
-
-    def _set_level(self, level: Any) -> None:
+        connection: Any = self.connection
         with self.wrap_database_errors:
-            assert self.connection is not None
-            self.connection.isolation_level = level
+            if autocommit:
+                connection.isolation_level = None
+            connection.autocommit = autocommit
+            if not autocommit:
+                connection.isolation_level = self.isolation_level  # type: ignore[attr-defined]
 
     def options_of_uri(self, options: dict[str, str]) -> dict[str, Any]:
         isolation = options.pop("isolation", "repeatable-read")

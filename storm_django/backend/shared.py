@@ -14,16 +14,21 @@ from storm.database import Database
 from storm.store import Store
 from storm.uri import URI
 from storm.zope.zstorm import global_zstorm
+from transaction.interfaces import ITransaction
 
-from storm_django.backend.cursors import CoherentCursor, CoherentDebugCursor, only_reads
+from storm_django.backend import coherence
+from storm_django.backend.cursors import CoherentCursor, CoherentDebugCursor
 from storm_django.backend.data_manager import StoreDataManager
+from storm_django.backend.statements import UNDO, effect_of
 from storm_django.backend.thread_end import close_at_thread_end, forget_connection
 from storm_django.backend.two_phase import TwoPhaseDataManager
 from storm_django.conf import StoreSettings, conf
 from storm_django.stores import existing_store, watch_store
-from txmiddleware.databases import ENDED, LOST, Participant
+from txmiddleware.data_manager import ENDED, LOST
+from txmiddleware.databases import Participant
 from txmiddleware.exceptions import TransactionManagementError
 from txmiddleware.guard import Guard, current_transaction, guard_of
+from txmiddleware.manager import WaitedForManager, thread_manager
 from txmiddleware.scope import is_managed, watch
 
 
@@ -35,9 +40,11 @@ class StoreWrapper(Participant):
     the store's first use, joins the thread's Zope transaction.
     """
 
+    cursor_class: type[CursorWrapper] = CoherentCursor
     debug_cursor_class: type[CursorDebugWrapper] = CoherentDebugCursor
     _data_manager: StoreDataManager | None
     _ended_guard: Guard | None = None
+    _waits_on: WaitedForManager | None = None  # in a block of Django that is not a part of any
     _leaving_store: Store | None = None  # removed from ZStorm in the transaction that it is in
     store_database_class: ClassVar[type[Database]]
 
@@ -70,10 +77,7 @@ class StoreWrapper(Participant):
                     f"store's URI; remove it there or put it into the URI"
                 )
             settings_dict[key] = "" if value is None else str(value)
-        settings_dict["OPTIONS"] = {
-            **options,
-            **settings_dict["OPTIONS"],
-        }
+        settings_dict["OPTIONS"] = {**options, **settings_dict["OPTIONS"]}
 
     def options_of_uri(self, options: dict[str, str]) -> dict[str, Any]:
         """What the options of the URI are in ``OPTIONS`` of ``DATABASES``."""
@@ -131,6 +135,18 @@ class StoreWrapper(Participant):
         for borrower in tuple(self._borrowers):
             borrower.attach(self.connection)
 
+    def after_fork(self) -> None:
+        forget_connection(self)
+        self._stop_waiting()
+        self._ended_guard = None
+        super().after_fork()
+        if self.connection is None:
+            for borrower in tuple(self._borrowers):
+                borrower.detach()
+        if self.is_current():
+            self.reset_store()
+            self.watch_store()
+
     def _close(self) -> None:
         self._end_before_close()
         forget_connection(self)
@@ -143,6 +159,7 @@ class StoreWrapper(Participant):
 
         In a scope it finds out by itself, when it commits.
         """
+        self._stop_waiting()
         manager = self._data_manager
         if manager is None or manager.status == ENDED:
             return
@@ -162,13 +179,14 @@ class StoreWrapper(Participant):
     def flush_store(self) -> None:
         """Send what Storm has pending."""
         store = self.store
-        if store is not None and store._dirty and store._implicit_flush_block_count == 0:
+        if store is not None:
             store.flush()
 
     def reset_store(self) -> None:
         """Have Storm forget what it has pending and what it believes, as after a rollback."""
         store = self.store
         if store is not None:
+            store._connection.writes += 1
             with store._connection.no_transaction_control():
                 store.rollback()
 
@@ -178,31 +196,57 @@ class StoreWrapper(Participant):
         if store is not None and store._register_for_txn:
             watch_store(store, self.alias)
 
-    def before_statement(self) -> None:
-        """Django is about to execute a statement."""
-        if self._data_manager is None and not self.autocommit:
-            self.join()
-        self.flush_store()
-
-    def after_statement(self, sql: Any) -> None:
-        """Django has executed a statement, which may have changed what Storm has cached."""
+    def store_at_stake(self) -> Store | None:
+        """The store, if it may know objects whose rows are of this transaction."""
+        manager = self._data_manager
+        if manager is None or not manager.involves_store:
+            return None
+        # Nothing to send, and nothing that can be stale?
         store = self.store
-        if store is not None and not only_reads(sql):
-            store.invalidate()
+        return store if store is not None and (store._alive.data or store._dirty) else None
+
+    def before_statement(self, sql: Any) -> None:
+        """Django is about to execute a statement."""
+        if self._data_manager is None and not (self.autocommit or self._no_join):
+            self.join()
+        store = self.store_at_stake()
+        if store is not None:
+            coherence.before_statement(store, effect_of(sql))
+
+    def after_statement(
+        self, sql: Any, params: Any = None, rowcount: int | None = None, *, failed: bool = False
+    ) -> None:
+        """Django has executed a statement, which may have changed what Storm has cached.
+
+        One that has failed may have done a part of its work, unless it is a rollback.
+        """
+        store = self.store_at_stake()
+        if store is None:
+            return
+        effect = effect_of(sql)
+        if effect is not UNDO:
+            coherence.after_statement(store, effect, params, rowcount)
+        elif not failed:
+            self.reset_store()
 
     def make_cursor(self, cursor: Any) -> CursorWrapper:
-        return CoherentCursor(cursor, self)
+        return self.cursor_class(cursor, self)
 
     def make_debug_cursor(self, cursor: Any) -> CursorDebugWrapper:
         return self.debug_cursor_class(cursor, self)
 
-    def _savepoint(self, sid: str) -> None:
-        self.flush_store()
-        super()._savepoint(sid)  # type: ignore[misc]
-
-    def _savepoint_rollback(self, sid: str) -> None:
-        self.reset_store()
-        super()._savepoint_rollback(sid)  # type: ignore[misc]
+    def _savepoint_commit(self, sid: str) -> None:
+        try:
+            super()._savepoint_commit(sid)  # type: ignore[misc]
+        except Error:
+            raise
+        except BaseException:
+            # What Storm had pending can't be sent. atomic() does this for Django's errors only.
+            try:
+                self.savepoint_rollback(sid)
+            except Error:
+                self.needs_rollback = True
+            raise
 
     def _savepoint_allowed(self) -> bool:
         return bool(self._data_manager) or super()._savepoint_allowed()  # type: ignore[misc]
@@ -214,12 +258,17 @@ class StoreWrapper(Participant):
         """Storm is about to use the store. True if the connection is now in a transaction."""
         manager = self._data_manager
         if manager is None:
-            self.join()
+            if self._waits_on is None:
+                self.join()
+            if self._waits_on is not None:
+                self._waits_on.get()
         elif manager.status == LOST:
             raise TransactionManagementError(
                 "the transaction was aborted inside the scope that owns it; nothing more can be "
                 "done until that scope has ended"
             )
+        if self._data_manager is not None:
+            self._data_manager.uses_store = True
         return self._data_manager is not None
 
     def join(self) -> None:
@@ -231,12 +280,31 @@ class StoreWrapper(Participant):
             self._join_for_django()
 
     def _join_for_django(self) -> None:
-        """Django leaves autocommit: by an outermost ``atomic()``, or by ``set_autocommit()``."""
-        if self._data_manager is None and not self._no_join and self.is_current():
-            guard = guard_of(current_transaction())
-            manager = StoreDataManager(self, guard)
+        """Django leaves autocommit: by an outermost ``atomic()``, or by ``set_autocommit()``.
+
+        Where the thread has no transaction it waits for one: as long as nobody asks for it, by
+        the store's use, by ``transaction.get()`` or anything else, Django is alone.
+        """
+        if self._data_manager is None and not self._no_join:
+            manager = thread_manager()
+            if manager.wait(self):
+                self._waits_on = manager
+                self._no_join += 1
+            else:
+                self.admit(current_transaction())
+
+    def admit(self, txn: ITransaction) -> None:
+        self._stop_waiting()
+        if self.is_current():
+            manager = StoreDataManager(self, guard_of(txn))
             manager.begin_for_django()
             self._enter(manager)
+
+    def _stop_waiting(self) -> None:
+        if self._waits_on is not None:
+            self._waits_on.leave(self)
+            self._waits_on = None
+            self._no_join -= 1
 
     def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
         super().set_autocommit(autocommit, *args, **kwargs)
@@ -265,6 +333,8 @@ class StoreWrapper(Participant):
         super()._set_autocommit(autocommit)  # type: ignore[misc]
 
     def _commit(self) -> None:
+        if self._waits_on is not None:
+            self._stop_waiting()
         manager = self._data_manager
         if manager is None or not manager.is_djangos:
             super()._commit()  # type: ignore[misc]
@@ -272,6 +342,8 @@ class StoreWrapper(Participant):
             manager.end_for_django(failed=False)
 
     def _rollback(self) -> None:
+        if self._waits_on is not None:
+            self._stop_waiting()
         manager = self._data_manager
         if manager is None or not manager.is_djangos:
             super()._rollback()  # type: ignore[misc]

@@ -8,7 +8,7 @@ from decimal import Context
 from typing import Any
 
 from django.db import connections
-from django.db.backends.sqlite3 import base, creation, features
+from django.db.backends.sqlite3 import base, creation, features, schema
 from storm.database import ConnectionWrapper
 from storm.databases.sqlite import SQLite, SQLiteConnection, SQLiteResult
 from storm.variables import DecimalVariable, Variable
@@ -56,7 +56,8 @@ class StoreConnection(BorrowingConnection, SQLiteConnection):
             return param
         naive = value.replace(tzinfo=None)
         zone = self._lender.timezone
-        if zone is not None and naive.replace(tzinfo=zone).utcoffset() == value.utcoffset():
+        # Without USE_TZ there is none, and Django writes, and expects, no offset at all.
+        if zone is None or naive.replace(tzinfo=zone).utcoffset() == value.utcoffset():
             return naive
         return value
 
@@ -92,10 +93,32 @@ class DatabaseFeatures(SharedFeatures, features.DatabaseFeatures):
     """What is otherwise than in the stock engine."""
 
 
+class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
+    """Django's schema editor."""
+
+    def _alter_field(
+        self,
+        model: Any,
+        old_field: Any,
+        new_field: Any,
+        old_type: Any,
+        new_type: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        before, after = (field.db_type_suffix(self.connection) for field in (old_field, new_field))
+        if before != after and old_type == new_type:
+            # Django compares columns without it, and would only rename the column.
+            self._remake_table(model, alter_fields=[(old_field, new_field)])  # type: ignore[attr-defined]
+            return
+        super()._alter_field(model, old_field, new_field, old_type, new_type, *args, **kwargs)  # type: ignore[misc]
+
+
 class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
     """Django's wrapper."""
 
     store_database_class = StoreDatabase
+    SchemaEditorClass = DatabaseSchemaEditor
     creation_class = DatabaseCreation
     features_class = DatabaseFeatures
 

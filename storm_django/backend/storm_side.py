@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections
-from django.db.transaction import TransactionManagementError
-from django.db.utils import Error as DjangoError
 from storm.database import (
     STATE_CONNECTED,
     STATE_DISCONNECTED,
@@ -25,10 +23,14 @@ from storm.database import (
     ConnectionWrapper,
     Database,
 )
-from storm.exceptions import DatabaseError, DisconnectionError, InterfaceError, wrap_exceptions
+from storm.exceptions import DatabaseError, DisconnectionError, InterfaceError
 from storm.store import Store
 from storm.tracer import trace
 from storm.uri import URI
+
+from storm_django.backend.forks import forget_plain_connection
+from storm_django.tracing import LentConnection, translated
+from txmiddleware.forks import watch_fork
 
 
 class BorrowingConnection(Connection):
@@ -40,17 +42,20 @@ class BorrowingConnection(Connection):
     _no_control = False
     _closed: bool
     _leaving: weakref.ref[Store] | None = None
+    writes = 0  # how often Django may have changed what a result has still to give
 
     def __init__(self, database: BorrowingDatabase, event: Any = None, lender: Any = None) -> None:
         self._lender = lender
         if lender is None:
             super().__init__(database, event)
+            watch_fork(self, BorrowingConnection.after_fork)
             return
         self._database = database
         self._event = event
         self._raw_connection: Any = None
         lender.lend_to(self)
         self._borrow()
+        watch_fork(self, BorrowingConnection.after_fork)
 
     def __del__(self) -> None:
         if self._lender is None:
@@ -59,13 +64,19 @@ class BorrowingConnection(Connection):
     # Borrowing.
 
     def _borrow(self) -> None:
-        self.attach(self._translated(self._lender.open))
+        self.attach(translated(self._database, self._lender.open))
 
     def attach(self, raw_connection: Any) -> None:
         """Use a connection that Django has opened."""
         self._database.adopt(raw_connection)
-        self._raw_connection = ConnectionWrapper(raw_connection, self._database)
+        self._raw_connection = LentConnection(raw_connection, self._database, self._lender)
         self._state = STATE_CONNECTED
+
+    def after_fork(self) -> None:
+        """Forget a connection of the parent's, in a child process. Django forgets what it lends."""
+        if self._lender is None:
+            forget_plain_connection(self)
+        self._two_phase_transaction = False
 
     def detach(self) -> None:
         """Forget a connection that Django closes; the next use opens another."""
@@ -89,7 +100,9 @@ class BorrowingConnection(Connection):
         """The store is about to be used. True if its connection is now in a transaction."""
         reconnecting = self._state == STATE_RECONNECT
         try:
-            joined: bool = self._check_disconnect(self._translated, self._lender.join_store)
+            joined: bool = self._check_disconnect(
+                translated, self._database, self._lender.join_store
+            )
         except DatabaseError as error:
             if not reconnecting:
                 raise
@@ -97,16 +110,6 @@ class BorrowingConnection(Connection):
             self._state = STATE_DISCONNECTED
             raise DisconnectionError(str(error)) from error
         return joined
-
-    def _translated(self, function: Callable[..., Any], **options: Any) -> Any:
-        """Call Django's side. Storm's users expect the driver's errors, which Django wraps."""
-        try:
-            return function(**options)
-        except DjangoError as error:
-            if error.__cause__ is None or isinstance(error, TransactionManagementError):
-                raise
-            with wrap_exceptions(self._database):
-                raise error.__cause__ from None
 
     def is_disconnection_error(self, exc: Exception, extra_disconnection_errors: Any = ()) -> bool:
         if self._raw_connection is None and isinstance(exc, (DatabaseError, InterfaceError)):
@@ -138,6 +141,13 @@ class BorrowingConnection(Connection):
             self._lender.take_back(self)
             self._raw_connection = None
 
+    def execute(self, statement: Any, params: Any = None, noresult: bool = False) -> Any:
+        writes = self.writes
+        result = super().execute(statement, params, noresult)
+        if result is not None:
+            result.writes_before = writes
+        return result
+
     # Transactions.
 
     @contextmanager
@@ -166,7 +176,9 @@ class BorrowingConnection(Connection):
         else:
             self._ensure_connected()
         try:
-            self._check_disconnect(self._translated, self._lender.end_for_store, failed=False)
+            self._check_disconnect(
+                translated, self._database, self._lender.end_for_store, failed=False
+            )
         finally:
             self._check_disconnect(trace, "connection_commit", self, xid)
 

@@ -10,7 +10,7 @@ from transaction.interfaces import ITransaction
 
 from storm_django.backend.data_manager import StoreDataManager
 from storm_django.stores import get_store
-from txmiddleware.databases import ACTIVE
+from txmiddleware.data_manager import ACTIVE
 
 
 class TwoPhaseDataManager(StoreDataManager):
@@ -18,6 +18,8 @@ class TwoPhaseDataManager(StoreDataManager):
 
     An outermost ``atomic()`` commits in one phase: there it is Django that commits.
     """
+
+    is_two_phase = True
 
     def begin(self) -> None:
         super().begin()
@@ -28,6 +30,7 @@ class TwoPhaseDataManager(StoreDataManager):
             raise
 
     def _begin_two_phase(self) -> None:
+        self.uses_store = True  # which has both phases
         # All stores of a transaction have its id, and the store's name as the branch.
         ids = global_zstorm._txn_ids
         transaction_id = ids.setdefault(self.guard.transaction, f"_storm_{uuid4()}")
@@ -46,8 +49,8 @@ class TwoPhaseDataManager(StoreDataManager):
     def tpc_finish(self, txn: ITransaction) -> None:
         if self.status == ACTIVE:
             self.defer_callbacks()
+            self.committed = True  # all have voted for it: if this fails an operator finishes it
             self.end(failed=False)
-            self.committed = True
 
     def tell_store(self, *, failed: bool) -> None:
         """Have the store's own method end both phases in the driver."""
