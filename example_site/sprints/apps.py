@@ -8,7 +8,14 @@ from django.db.models.signals import post_migrate
 DRIVERS = "summit-drivers"
 VOLUNTEERS = "summit-volunteers"
 # What drivers may do in the admin.
-DRIVERS_PERMISSIONS = ["view_attendance", "view_comment", "change_comment", "delete_comment"]
+DRIVERS_PERMISSIONS = [
+    *["view_attendance", "view_comment", "change_comment", "delete_comment"],
+    *[
+        f"{action}_{storm_class}"
+        for action in ("view", "add", "change", "delete")
+        for storm_class in ("room", "slot", "session")
+    ],
+]
 
 
 class SprintsConfig(AppConfig):

@@ -1,5 +1,6 @@
 """What people can fill in."""
 
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
@@ -8,6 +9,8 @@ from django.utils.dateformat import format as format_date
 
 from example_site.sprints.models import Comment
 from example_site.sprints.programme import Room, Slot
+from storm_django import get_store
+from storm_django.choices import StormChoiceField, StormChoiceIterator
 
 
 class ProposeForm(forms.Form):
@@ -40,36 +43,43 @@ class CommentForm(forms.ModelForm):
         widgets = {"text": forms.Textarea(attrs={"rows": 3})}
 
 
-class MoveForm(forms.Form):
-    """A place for a session: a time and a room, or neither; cleaned into Storm objects."""
+class PlaceForm(forms.BaseForm):
+    """A form with a room and a slot: both, or neither."""
 
-    slot = forms.TypedChoiceField(label="Time", required=False, coerce=int, empty_value=None)
-    room = forms.TypedChoiceField(label="Room", required=False, coerce=int, empty_value=None)
-
-    def __init__(self, *args: Any, rooms: list[Room], slots: list[Slot], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.rooms = {room.id: room for room in rooms}
-        self.slots = {slot.id: slot for slot in slots if not slot.label}
-        self.fields["room"].choices = [("", "No room")] + [
-            (room.id, f"{room.name} ({room.seats} seats)") for room in rooms
-        ]
-        by_day = groupby(self.slots.values(), key=lambda slot: slot.starts.date())
-        self.fields["slot"].choices = [("", "Not scheduled")] + [
-            (format_date(day, "l j F"), [(slot.id, slot.times) for slot in slots_of_day])
-            for day, slots_of_day in by_day
-        ]
-
-    def clean_slot(self) -> Slot | None:
-        return self.slots.get(self.cleaned_data["slot"])
-
-    def clean_room(self) -> Room | None:
-        return self.rooms.get(self.cleaned_data["room"])
-
-    def clean(self) -> None:
-        cleaned = self.cleaned_data
+    def clean(self) -> Any:
+        cleaned = super().clean() or self.cleaned_data
         if {"slot", "room"} <= cleaned.keys() and (cleaned["slot"] is None) != (
             cleaned["room"] is None
         ):
             raise forms.ValidationError(
                 "Choose both a time and a room, or neither to take the session off the schedule."
             )
+        return cleaned
+
+
+class SlotsByDay(StormChoiceIterator):
+    """The choices of a time, under the day that it is on."""
+
+    def __iter__(self) -> Iterator[Any]:
+        yield "", self.field.empty_label
+        for day, slots in groupby(self.field.results(), key=lambda slot: slot.starts.date()):
+            yield format_date(day, "l j F"), [(slot.id, slot.times) for slot in slots]
+
+
+class SlotField(StormChoiceField):
+    """A time that takes sessions."""
+
+    choices = property(SlotsByDay)
+
+
+class MoveForm(PlaceForm, forms.Form):
+    """A place for a session: a time and a room, or neither."""
+
+    slot = SlotField(
+        Slot,
+        lambda: get_store().find(Slot, label=""),
+        label="Time",
+        required=False,
+        empty_label="Not scheduled",
+    )
+    room = StormChoiceField(Room, required=False, empty_label="No room")

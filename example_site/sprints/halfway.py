@@ -18,7 +18,7 @@ _SALT = "sprints.halfway"
 def count_rows() -> dict[str, int]:
     """Return the number of rows in each table that a proposal writes to, by the table's name."""
     return {
-        Session.__storm_table__: get_store("main").find(Session).count(),
+        Session.__storm_table__: get_store().find(Session).count(),
         Attendance._meta.db_table: Attendance.objects.count(),
         Comment._meta.db_table: Comment.objects.count(),
     }

@@ -1,8 +1,15 @@
 """The programme of the summit, as Storm classes: rooms, slots, and the sessions placed in them."""
 
 from datetime import datetime
+from typing import Any
 
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.urls import reverse
+from django.utils.dateformat import format as format_date
 from storm.locals import DateTime, Int, Reference, Unicode
+
+from storm_django.references import DjangoReference
 
 
 class Room:
@@ -18,6 +25,9 @@ class Room:
     def __init__(self, name: str, seats: int) -> None:
         self.name = name
         self.seats = seats
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.seats} seats)"
 
 
 class Slot:
@@ -40,6 +50,9 @@ class Slot:
         self.ends = ends
         self.label = label
 
+    def __str__(self) -> str:
+        return f"{format_date(self.starts, 'D j M')}, {self.times}"
+
     @property
     def times(self) -> str:
         """The clock times, for people: "09:30-10:20" with an en dash."""
@@ -49,7 +62,8 @@ class Slot:
 class Session:
     """A session that somebody proposed; without a room and a slot until a driver places it.
 
-    `proposer_id` is the id of a Django user.
+    `proposer` is a Django user, or None when their account is gone. `attendance` and `comments`
+    are the Django objects that refer to it (`models`).
     """
 
     __storm_table__ = "sprint_session"
@@ -59,13 +73,25 @@ class Session:
     title = Unicode(allow_none=False)
     description = Unicode(allow_none=False)
     proposer_id = Int(allow_none=False)
-    room_id = Int()
-    slot_id = Int()
+    room_id = Int(default=None)
+    slot_id = Int(default=None)
 
+    proposer = DjangoReference(proposer_id, settings.AUTH_USER_MODEL)
     room = Reference(room_id, Room.id)
     slot = Reference(slot_id, Slot.id)
 
-    def __init__(self, title: str, description: str, proposer_id: int) -> None:
+    # By the related_name of the fields in models.py.
+    attendance: Any
+    comments: Any
+
+    def __init__(self, title: str, description: str, proposer: AbstractUser) -> None:
         self.title = title
         self.description = description
-        self.proposer_id = proposer_id
+        self.proposer = proposer
+
+    def __str__(self) -> str:
+        return str(self.title)
+
+    def get_absolute_url(self) -> str:
+        """The session's page."""
+        return reverse("session", args=[self.id])

@@ -8,7 +8,6 @@ from django.contrib.auth.models import AbstractUser
 from django.db.transaction import atomic
 
 from example_site.sprints import scheduling
-from example_site.sprints.models import Comment
 from example_site.sprints.programme import Room, Slot
 from example_site.sprints.sample_sessions import COMMENTS, SESSIONS
 from storm_django import get_store
@@ -49,7 +48,7 @@ def load_sample(first_day: date) -> bool:
 
     Returns whether it did: a programme that has rooms is left as it is.
     """
-    if not get_store("main").find(Room).is_empty():
+    if not get_store().find(Room).is_empty():
         return False
     rooms, slots = load_venue(first_day)
     people = {username: _person(username, name) for username, name in PEOPLE}
@@ -60,7 +59,7 @@ def load_sample(first_day: date) -> bool:
 
 def load_venue(first_day: date) -> tuple[list[Room], list[Slot]]:
     """Add the rooms, and the slots of two days from *first_day*, and return them in order."""
-    store = get_store("main")
+    store = get_store()
     rooms = [store.add(Room(name, seats)) for name, seats in ROOMS]
     slots = [store.add(slot) for day in range(DAYS) for slot in _slots(first_day, day)]
     store.flush()  # the database numbers them in this order
@@ -108,4 +107,4 @@ def _add_session(
     for person in others:
         scheduling.join(session, person)
     for name, text in COMMENTS.get(entry["title"], []):
-        Comment.objects.create(user=people[name], session_id=session.id, text=text)
+        session.comments.create(user=people[name], text=text)

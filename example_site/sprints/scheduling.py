@@ -13,7 +13,7 @@ from storm.expr import Update
 from storm.store import Store
 
 from example_site.sprints.apps import DRIVERS
-from example_site.sprints.models import Attendance, Comment
+from example_site.sprints.models import Attendance
 from example_site.sprints.programme import Room, Session, Slot
 from storm_django import get_store
 
@@ -29,14 +29,11 @@ def is_driver(user: AbstractUser) -> bool:
     return user.is_authenticated and user.groups.filter(name=DRIVERS).exists()
 
 
+@atomic
 def propose(user: AbstractUser, title: str, description: str, comment: str) -> Session:
     """Add a session, with *user* as the first to attend it and *comment* as its first comment."""
-    store = get_store("main")
-    with atomic():
-        session = store.add(Session(title, description, user.pk))
-        store.flush()  # the database numbers the session
-        Attendance.objects.create(user=user, session_id=session.id)
-        Comment.objects.create(user=user, session_id=session.id, text=comment)
+    session = get_store().add(Session(title, description, user))
+    session.comments.create(user=user, text=comment)
     return session
 
 
@@ -46,15 +43,13 @@ def move(session: Session, room: Room | None, slot: Slot | None) -> None:
     Raises Refused when another session is there, or when somebody who attends (the proposer
     always does) is elsewhere at that time.
     """
-    store = Store.of(session)
     try:
         with atomic():
             _lock(session)
             session.room, session.slot = room, slot
-            store.flush()
-            Attendance.objects.filter(session_id=session.id).update(slot_id=session.slot_id)
+            Store.of(session).flush()
     except INTEGRITY_ERRORS as error:
-        raise Refused(_why_not_there(session, room, slot)) from error
+        raise Refused(why_not_there(session, room, slot)) from error
 
 
 def join(session: Session, user: AbstractUser) -> None:
@@ -65,9 +60,7 @@ def join(session: Session, user: AbstractUser) -> None:
     try:
         with atomic():
             _lock(session)
-            Attendance.objects.get_or_create(
-                user=user, session_id=session.id, defaults={"slot_id": session.slot_id}
-            )
+            session.attendance.get_or_create(user=user, defaults={"slot_id": session.slot_id})
     except INTEGRITY_ERRORS as error:
         raise Refused(_why_not_then(session, user)) from error
 
@@ -76,7 +69,13 @@ def leave(session: Session, user: AbstractUser) -> None:
     """Have *user* no longer attend *session*. Raises Refused when they proposed it."""
     if session.proposer_id == user.pk:
         raise Refused("You proposed this session, so it cannot go ahead without you.")
-    Attendance.objects.filter(user=user, session_id=session.id).delete()
+    session.attendance.filter(user=user).delete()
+
+
+def taken_places(but: Session) -> dict[str, str]:
+    """Return the titles of all sessions that have a place, except *but*, by slot and room."""
+    placed = Store.of(but).find(Session, Session.slot_id != None, Session.id != but.id)  # noqa: E711
+    return {f"{other.slot_id}-{other.room_id}": other.title for other in placed}
 
 
 def _lock(session: Session) -> None:
@@ -93,20 +92,20 @@ def _lock(session: Session) -> None:
 _RACE = "Somebody else was there a moment earlier. Look at the schedule and try again."
 
 
-def _why_not_there(session: Session, room: Room, slot: Slot) -> str:
-    store = Store.of(session)
-    there = store.find(Session, room_id=room.id, slot_id=slot.id).one()
+def why_not_there(session: Session, room: Room, slot: Slot) -> str:
+    """Say why the database refused to have *session* in *room* at *slot*."""
+    there = Store.of(session).find(Session, room=room, slot=slot).one()
     if there is not None:
         return f"{room.name} is taken on {slot.starts:%A} at {slot.times}, by “{there.title}”."
-    people = Attendance.objects.filter(session_id=session.id).values("user")
     elsewhere = (
-        Attendance.objects.filter(slot_id=slot.id, user__in=people)
-        .exclude(session_id=session.id)
+        Attendance.objects.filter(slot=slot, user__in=session.attendance.values("user"))
+        .exclude(session=session)
         .select_related("user")
+        .prefetch_related("session")
     )
     reasons = [
         f"{attendance.user.get_full_name() or attendance.user.username} is at "
-        f"“{store.get(Session, attendance.session_id).title}”"
+        f"“{attendance.session.title}”"
         for attendance in elsewhere
     ]
     if not reasons:
@@ -116,8 +115,7 @@ def _why_not_there(session: Session, room: Room, slot: Slot) -> str:
 
 
 def _why_not_then(session: Session, user: AbstractUser) -> str:
-    attendance = Attendance.objects.filter(user=user, slot_id=session.slot_id).first()
+    attendance = user.attendance_set.filter(slot=session.slot).first()
     if attendance is None:
         return _RACE
-    other = Store.of(session).get(Session, attendance.session_id)
-    return f"You are at “{other.title}” at that time. Leave it first to join this one."
+    return f"You are at “{attendance.session.title}” at that time. Leave it first to join this one."

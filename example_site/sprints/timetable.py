@@ -1,31 +1,17 @@
-"""The programme arranged for the pages: days of slots by rooms, and cards of sessions."""
+"""The programme arranged for the pages: days of slots by rooms."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser, AnonymousUser
-from storm.store import Store
 
-from example_site.sprints.models import Attendance
 from example_site.sprints.programme import Room, Session, Slot
-
-Person = AbstractUser | AnonymousUser
+from storm_django import get_store
+from storm_django.references import prefetch
 
 HUES = 6  # as many as the style sheet has
-
-
-@dataclass(frozen=True)
-class Card:
-    """A session as the lists show it."""
-
-    session: Session
-    proposer: AbstractUser | None  # None: their account is gone
-    going: int
-    mine: bool  # the visitor attends it
 
 
 @dataclass(frozen=True)
@@ -38,10 +24,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A room at a time, with the card of the session there, if any."""
+    """A room at a time, with the session there, if any."""
 
     column: Column
-    card: Card | None
+    session: Session | None
 
 
 @dataclass(frozen=True)
@@ -60,33 +46,34 @@ class Day:
     rows: list[Row]
 
 
-def make_cards(sessions: Iterable[Session], visitor: Person) -> list[Card]:
-    """Return a card for each of *sessions*, with two queries however many they are."""
-    sessions = list(sessions)
-    proposers = get_user_model().objects.in_bulk({session.proposer_id for session in sessions})
-    attendance = Attendance.objects.filter(session_id__in=[session.id for session in sessions])
-    pairs = list(attendance.values_list("session_id", "user_id"))
-    going = Counter(session_id for session_id, _ in pairs)
-    mine = {session_id for session_id, user_id in pairs if user_id == visitor.pk}
-    return [
-        Card(
-            session=session,
-            proposer=proposers.get(session.proposer_id),
-            going=going[session.id],
-            mine=session.id in mine,
-        )
+def load_sessions() -> list[Session]:
+    """Return all sessions, each with what a card shows."""
+    return with_cards(get_store().find(Session))
+
+
+def with_cards(sessions: Iterable[Session]) -> list[Session]:
+    """Load what the cards of *sessions* show, with two queries however many they are."""
+    return prefetch(sessions, "proposer", "attendance")
+
+
+def attended(sessions: list[Session], visitor: AbstractUser | AnonymousUser) -> set[Session]:
+    """Return those of *sessions*, loaded with their cards, that *visitor* attends."""
+    return {
+        session
         for session in sessions
-    ]
+        if any(attendance.user_id == visitor.pk for attendance in session.attendance)
+    }
 
 
-def make_columns(rooms: list[Room]) -> list[Column]:
+def make_columns() -> list[Column]:
     """Give each room a colour."""
+    rooms = get_store().find(Room)
     return [Column(room, position % HUES + 1) for position, room in enumerate(rooms)]
 
 
-def make_days(columns: list[Column], slots: list[Slot], cards: list[Card]) -> list[Day]:
-    """Arrange *cards* in the grid of *slots* (in the order of time) by rooms."""
-    placed = {(card.session.slot_id, card.session.room_id): card for card in cards}
+def make_days(columns: list[Column], sessions: list[Session]) -> list[Day]:
+    """Arrange *sessions* in the grid of all slots by rooms."""
+    placed = {(session.slot_id, session.room_id): session for session in sessions}
 
     def row(slot: Slot) -> Row:
         if slot.label:
@@ -95,10 +82,5 @@ def make_days(columns: list[Column], slots: list[Slot], cards: list[Card]) -> li
             slot, [Cell(column, placed.get((slot.id, column.room.id))) for column in columns]
         )
 
-    by_day = groupby(slots, key=lambda slot: slot.starts.date())
-    return [Day(day, [row(slot) for slot in day_slots]) for day, day_slots in by_day]
-
-
-def load_places(store: Store) -> tuple[list[Room], list[Slot]]:
-    """Return all rooms, and all slots in the order of time."""
-    return list(store.find(Room)), list(store.find(Slot))
+    by_day = groupby(get_store().find(Slot), key=lambda slot: slot.starts.date())
+    return [Day(day, [row(slot) for slot in slots]) for day, slots in by_day]

@@ -16,32 +16,30 @@ from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.signing import BadSignature
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from example_site.sprints import scheduling
+from example_site.sprints import scheduling, timetable
 from example_site.sprints.apps import DRIVERS
 from example_site.sprints.forms import CommentForm, MoveForm, ProposeForm
 from example_site.sprints.halfway import HalfwayFailure, count_rows
-from example_site.sprints.models import Attendance, Comment
 from example_site.sprints.programme import Session
-from example_site.sprints.timetable import Day, load_places, make_cards, make_columns, make_days
-from storm_django import get_store
+from storm_django.shortcuts import get_object_or_404
 
-SessionView = Callable[[HttpRequest, int], HttpResponse]
+SessionView = Callable[[HttpRequest, Session], HttpResponse]
 
 
-def _member_posts(view: SessionView) -> SessionView:
-    """Let *view* have POST requests of people who are signed in.
+def _member_posts(view: SessionView) -> Callable[[HttpRequest, int], HttpResponse]:
+    """Let *view* have POST requests of people who are signed in, and the session.
 
     Others sign in first and come back to the session's page: their POST cannot be repeated.
     """
 
     @wraps(view)
     def wrapper(request: HttpRequest, session_id: int) -> HttpResponse:
+        found = get_object_or_404(Session, pk=session_id)
         if not request.user.is_authenticated:
-            return redirect_to_login(reverse("session", args=[session_id]))
-        return view(request, session_id)
+            return redirect_to_login(found.get_absolute_url())
+        return view(request, found)
 
     return require_POST(wrapper)
 
@@ -49,15 +47,14 @@ def _member_posts(view: SessionView) -> SessionView:
 @require_safe
 def schedule(request: HttpRequest) -> HttpResponse:
     """The whole programme, as a grid for each day."""
-    store = get_store("main")
-    rooms, slots = load_places(store)
-    cards = make_cards(store.find(Session), request.user)
-    columns = make_columns(rooms)
+    sessions = timetable.load_sessions()
+    columns = timetable.make_columns()
     context = {
         "columns": columns,
-        "days": make_days(columns, slots, cards),
-        "unplaced": [card for card in cards if card.session.slot_id is None],
-        "count": len(cards),
+        "days": timetable.make_days(columns, sessions),
+        "unplaced": [each for each in sessions if each.slot_id is None],
+        "count": len(sessions),
+        "mine": timetable.attended(sessions, request.user),
     }
     return render(request, "sprints/schedule.html", context)
 
@@ -65,54 +62,49 @@ def schedule(request: HttpRequest) -> HttpResponse:
 @require_safe
 def session(request: HttpRequest, session_id: int) -> HttpResponse:
     """A session: what it is, who goes, what they say, and where a driver can move it."""
-    return _session_page(request, _get_session(session_id))
+    return _session_page(request, get_object_or_404(Session, pk=session_id))
 
 
 @_member_posts
-def join(request: HttpRequest, session_id: int) -> HttpResponse:
+def join(request: HttpRequest, found: Session) -> HttpResponse:
     """Attend a session."""
-    found = _get_session(session_id)
     try:
         scheduling.join(found, request.user)
     except scheduling.Refused as refusal:
         return _session_page(request, found, refusal=refusal)
     messages.success(request, f"You are going to “{found.title}”.")
-    return redirect("session", session_id)
+    return redirect(found)
 
 
 @_member_posts
-def leave(request: HttpRequest, session_id: int) -> HttpResponse:
+def leave(request: HttpRequest, found: Session) -> HttpResponse:
     """No longer attend a session."""
-    found = _get_session(session_id)
     try:
         scheduling.leave(found, request.user)
     except scheduling.Refused as refusal:
         return _session_page(request, found, refusal=refusal)
     messages.success(request, f"You are no longer going to “{found.title}”.")
-    return redirect("session", session_id)
+    return redirect(found)
 
 
 @_member_posts
-def comment(request: HttpRequest, session_id: int) -> HttpResponse:
+def comment(request: HttpRequest, found: Session) -> HttpResponse:
     """Say something about a session."""
-    found = _get_session(session_id)
     form = CommentForm(request.POST)
     if not form.is_valid():
         return _session_page(request, found, comment_form=form)
     form.instance.user = request.user
-    form.instance.session_id = found.id
+    form.instance.session = found
     form.save()
-    return redirect("session", session_id)
+    return redirect(found)
 
 
 @_member_posts
-def move(request: HttpRequest, session_id: int) -> HttpResponse:
+def move(request: HttpRequest, found: Session) -> HttpResponse:
     """Put a session elsewhere; for drivers."""
     if not scheduling.is_driver(request.user):
         raise PermissionDenied(f"Only members of the team {DRIVERS} may move sessions.")
-    found = _get_session(session_id)
-    rooms, slots = load_places(get_store("main"))
-    form = MoveForm(request.POST, rooms=rooms, slots=slots)
+    form = MoveForm(request.POST)
     if not form.is_valid():
         return _session_page(request, found, move_form=form)
     room, slot = form.cleaned_data["room"], form.cleaned_data["slot"]
@@ -122,7 +114,7 @@ def move(request: HttpRequest, session_id: int) -> HttpResponse:
         return _session_page(request, found, move_form=form, refusal=refusal)
     where = f"is now in {room.name}, {slot.starts:%A} {slot.times}" if slot else "has no place now"
     messages.success(request, f"“{found.title}” {where}.")
-    return redirect("session", session_id)
+    return redirect(found)
 
 
 @login_required
@@ -136,7 +128,7 @@ def propose(request: HttpRequest) -> HttpResponse:
         if fail_halfway:
             raise HalfwayFailure(before, during=count_rows())
         messages.success(request, "Thank you! A driver will find a room and a time for it.")
-        return redirect("session", proposed.id)
+        return redirect(proposed)
     context = {"form": form, "halfway_button": settings.SPRINTS_HALFWAY_BUTTON}
     return render(request, "sprints/propose.html", context, status=422 if form.is_bound else 200)
 
@@ -171,19 +163,16 @@ def nothing_kept(request: HttpRequest) -> HttpResponse:
 @login_required
 def my_schedule(request: HttpRequest) -> HttpResponse:
     """The sessions that the visitor attends or proposed."""
-    store = get_store("main")
-    rooms, slots = load_places(store)
-    attended = list(
-        Attendance.objects.filter(user=request.user).values_list("session_id", flat=True)
-    )
-    cards = make_cards(store.find(Session, Session.id.is_in(attended)), request.user)
-    days = make_days(make_columns(rooms), slots, cards)
+    attendance = request.user.attendance_set.order_by("session").prefetch_related("session")
+    sessions = timetable.with_cards(each.session for each in attendance)
+    days = timetable.make_days(timetable.make_columns(), sessions)
     context = {
         "days": [
             {"date": day.date, "entries": entries} for day in days if (entries := _entries(day))
         ],
-        "unplaced": [card for card in cards if card.session.slot_id is None],
-        "count": len(cards),
+        "unplaced": [each for each in sessions if each.slot_id is None],
+        "count": len(sessions),
+        "mine": sessions,
     }
     return render(request, "sprints/my_schedule.html", context)
 
@@ -199,16 +188,11 @@ def account(request: HttpRequest) -> HttpResponse:
     return render(request, "sprints/account.html", context)
 
 
-def _entries(day: Day) -> list[dict[str, Any]]:
-    """Return the slots of *day* that have a card, each with its cell."""
-    return [{"slot": row.slot, "cell": cell} for row in day.rows for cell in row.cells if cell.card]
-
-
-def _get_session(session_id: int) -> Session:
-    found = get_store("main").get(Session, session_id)
-    if found is None:
-        raise Http404("There is no such session.")
-    return found
+def _entries(day: timetable.Day) -> list[dict[str, Any]]:
+    """Return the slots of *day* that have a session, each with its cell."""
+    return [
+        {"slot": row.slot, "cell": cell} for row in day.rows for cell in row.cells if cell.session
+    ]
 
 
 def _session_page(
@@ -225,29 +209,20 @@ def _session_page(
         status = 409
     elif comment_form is not None or move_form is not None:
         status = 422
-    (card,) = make_cards([found], request.user)
+    attendees = found.attendance.select_related("user").order_by(
+        "user__first_name", "user__username"
+    )
     context: dict[str, Any] = {
-        "card": card,
         "session": found,
-        "attendees": Attendance.objects.filter(session_id=found.id)
-        .select_related("user")
-        .order_by("user__first_name", "user__username"),
-        "comments": Comment.objects.filter(session_id=found.id).select_related("user"),
+        "attendees": attendees,
+        "mine": request.user in [attendance.user for attendance in attendees],
+        "comments": found.comments.select_related("user"),
         "comment_form": comment_form or CommentForm(),
         "refusal": refusal,
     }
     if scheduling.is_driver(request.user):
-        context |= _move_context(found, move_form)
+        here = {"room": found.room, "slot": found.slot}
+        context["move_form"] = move_form or MoveForm(initial=here)
+        # For the script, which warns about a taken room while one chooses.
+        context["taken"] = scheduling.taken_places(but=found)
     return render(request, "sprints/session.html", context, status=status)
-
-
-def _move_context(found: Session, form: MoveForm | None) -> dict[str, Any]:
-    """Return the form, and what the script needs to warn about a taken room while one chooses."""
-    store = get_store("main")
-    rooms, slots = load_places(store)
-    here = {"room": found.room_id, "slot": found.slot_id}
-    placed = store.find(Session, Session.slot_id != None, Session.id != found.id)  # noqa: E711
-    return {
-        "move_form": form or MoveForm(initial=here, rooms=rooms, slots=slots),
-        "taken": {f"{other.slot_id}-{other.room_id}": other.title for other in placed},
-    }

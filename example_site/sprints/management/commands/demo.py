@@ -78,7 +78,10 @@ class Command(BaseCommand):
         for person in IDENTITIES.values():
             teams = ", ".join(person.teams) or "in no team"
             self.stdout.write(f"  {person.name:8} {person.fullname:16} {teams}")
-        self.stdout.write("\nMembers of summit-drivers may move sessions. Ctrl-C stops everything.")
+        self.stdout.write(
+            "\nMembers of summit-drivers may move sessions, and keep the programme at "
+            f"http://{HOST}:{port}/admin/.\nCtrl-C stops everything."
+        )
         self.stdout.flush()
 
 
