@@ -16,3 +16,8 @@ class TxmiddlewareTests(AppConfig):
 class OpenIDAuthTests(AppConfig):
     name = "tests.openid_auth"
     label = "tests_openid_auth"
+
+
+class ReferencesTests(AppConfig):
+    name = "tests.storm_references"
+    label = "tests_references"

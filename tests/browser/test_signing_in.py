@@ -145,7 +145,7 @@ class SigningInTests(BrowserTestCase):
         self.assert_at("openid-login")
         self.pass_provider("ada")
         self.assert_at("admin:sprints_comment_changelist")
-        self.assertIn("Session", self.find("#result_list").text)
+        self.assertIn("Reproducible builds", self.find("#result_list").text)
 
     @override_settings(OPENID_USE_AS_ADMIN_LOGIN=True)
     def test_who_is_no_driver_is_told_so_instead_of_seeing_the_admin(self) -> None:

@@ -112,7 +112,7 @@ class SprintsTests(BrowserTestCase):
     def test_a_driver_sees_the_admin(self) -> None:
         self.sign_in("ada")
         self.open("admin:sprints_comment_changelist")
-        self.assertIn("Session", self.find("#result_list").text)
+        self.assertIn(BUILDS, self.find("#result_list").text)
 
     def test_nothing_is_wider_than_a_phone(self) -> None:
         self.sign_in("ada")

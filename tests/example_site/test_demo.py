@@ -97,6 +97,7 @@ class DemoTests(SimpleTestCase):
             introduction = demo.read_introduction()
             self.assertIn(f"http://127.0.0.1:{self.port}/", introduction)
             self.assertRegex(introduction, r"ada +Ada Lovelace +summit-drivers")
+            self.assertIn(f"http://127.0.0.1:{self.port}/admin/", introduction)
             self.assertIn("Reproducible builds", fetch(f"http://127.0.0.1:{self.port}/"))
             self.assertIn("ada", fetch(f"http://127.0.0.1:{self.port + 1}/openid/"))
             self.assertEqual(demo.interrupt(), 0)

@@ -17,8 +17,13 @@ from storm.locals import (
     Int,
     List,
     Time,
+    TimeDelta,
     Unicode,
 )
+
+from tests.storm_django.boxes import Box, Item
+
+__all__ = ["Box", "Item"]  # Django looks for them here
 
 
 class Entry(models.Model):
@@ -115,10 +120,11 @@ class NaiveStormTyped:
 
 
 class Arrays(models.Model):
-    """Arrays, which PostgreSQL has."""
+    """Arrays and intervals, which PostgreSQL has."""
 
     numbers = ArrayField(models.IntegerField(), null=True)
     words = ArrayField(models.TextField(), null=True)
+    span = models.DurationField(null=True)
 
     class Meta:
         app_label = "tests_storm_django"
@@ -133,3 +139,4 @@ class StormArrays:
     id = Int(primary=True)
     numbers = List(type=Int())
     words = List(type=Unicode())
+    span = TimeDelta()

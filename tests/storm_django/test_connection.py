@@ -36,9 +36,12 @@ def write_with_storm(name: str) -> None:
 class ImplicitTransaction:
     """What Storm code does without a scope."""
 
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+
     def __enter__(self) -> None:
         try:
-            get_store().execute("SELECT 1")
+            get_store(self.name).execute("SELECT 1")
         except BaseException:
             transaction.abort()
             raise

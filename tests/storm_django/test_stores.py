@@ -35,6 +35,17 @@ class StoreTest(TransactionTestCase):
         self.assertIs(get_store(), store)
         store.rollback()
 
+    def test_it_is_made_anew_after_zstorm_was_reset(self) -> None:
+        # Storm's test support does so.
+        old = get_store()
+        global_zstorm._reset()
+        store = get_store()
+        self.assertIsNot(store, old)
+        store.add(StormEntry("a"))
+        self.assertTrue(connection.in_atomic_block)
+        store.rollback()
+        self.assertIs(global_zstorm.get("main"), store)
+
     def test_each_thread_has_its_own(self) -> None:
         found = []
 

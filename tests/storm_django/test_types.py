@@ -47,6 +47,7 @@ NUMBERS = st.lists(st.none() | st.integers(-(2**31), 2**31 - 1), max_size=4).fil
     # Storm writes ARRAY[NULL], whose type PostgreSQL can't know and takes for text[].
     lambda numbers: not numbers or any(number is not None for number in numbers)
 )
+SPANS = st.timedeltas(datetime.timedelta(days=-36500), datetime.timedelta(days=36500))
 VALUES = {
     "text": TEXT,
     "data": st.binary(max_size=20),
@@ -163,6 +164,28 @@ class TypesTest(TestCase):
         # The column that Django makes on PostgreSQL has a time zone, and Storm reads what is there.
         self.assertEqual(found.replace(tzinfo=None), moment)
 
+    @EXAMPLES
+    @given(MOMENTS)
+    def test_a_storm_property_without_a_zone_writes_utc_under_use_tz(
+        self, moment: datetime.datetime
+    ) -> None:
+        key = write_with_storm(NaiveStormTyped, {"moment": moment})
+        self.assertEqual(Typed.objects.get(pk=key).moment, moment.replace(tzinfo=UTC))
+        row = Typed.objects.create(moment=moment.replace(tzinfo=UTC))
+        found = get_store().get(NaiveStormTyped, row.pk).moment
+        self.assertEqual(found.replace(tzinfo=None), moment)
+
+    @override_settings(USE_TZ=False, TIME_ZONE="UTC")
+    @EXAMPLES
+    @given(MOMENTS)
+    def test_a_storm_property_in_utc_without_use_tz(self, moment: datetime.datetime) -> None:
+        aware = moment.replace(tzinfo=UTC)
+        key = write_with_storm(storm_class(), {"moment": aware})
+        self.assertEqual(Typed.objects.get(pk=key).moment, moment)
+        self.assertTrue(Typed.objects.filter(pk=key, moment=moment).exists())
+        row = Typed.objects.create(moment=moment)
+        self.assertEqual(get_store().get(storm_class(), row.pk).moment, aware)
+
     def test_a_storm_property_in_another_zone_is_read_by_django(self) -> None:
         class LocalTyped:
             __storm_table__ = "tests_storm_django_typed"
@@ -220,12 +243,17 @@ class RawTest(TestCase):
 class ArraysTest(TestCase):
     def setUp(self) -> None:
         if connection.vendor != "postgresql":
-            self.skipTest("only PostgreSQL has arrays")
+            # Django keeps a duration elsewhere as a number, and Storm as a text.
+            self.skipTest("only PostgreSQL has arrays and intervals")
 
     @EXAMPLES
-    @given(st.none() | NUMBERS, st.none() | st.lists(st.none() | TEXT, max_size=4))
-    def test_arrays(self, numbers: Any, words: Any) -> None:
-        values = {"numbers": numbers, "words": words}
+    @given(
+        st.none() | NUMBERS,
+        st.none() | st.lists(st.none() | TEXT, max_size=4),
+        st.none() | SPANS,
+    )
+    def test_arrays_and_intervals(self, numbers: Any, words: Any, span: Any) -> None:
+        values = {"numbers": numbers, "words": words, "span": span}
         key = write_with_storm(StormArrays, values)
         self.assertEqual(read_with_django(Arrays, key, values), values)
         row = Arrays.objects.create(**values)

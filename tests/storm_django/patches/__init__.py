@@ -1,1 +1,0 @@
-"""Patches of the schema that the tests of storm_schema apply."""
