@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.process import Process
+
 MODULES = {"openid_auth": "openid_auth", "social-core": "social_django", "allauth": "allauth"}
 US = "openid_auth"
 # A kind of login: the provider's half that it uses, and whether each turn is somebody new.
@@ -34,37 +36,6 @@ LOGINS = {
     "returning": ("op", False),
     "returning, stateless": ("none", False),
 }
-
-
-class Process:
-    """A contender: ``process("login", "op", "ada")`` calls that method there."""
-
-    def __init__(self, name: str, database: dict[str, Any], provider: str) -> None:
-        self.name = name
-        module = "benchmarks.openid_contender"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", module, name, json.dumps(database), provider],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
-        self._read()
-
-    def __call__(self, *command: Any) -> Any:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(command) + "\n")
-        return self._read()
-
-    def _read(self) -> Any:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} ended with status {self.process.wait()}")
-        return json.loads(line)
-
-    def close(self) -> None:
-        self.process.communicate()
 
 
 @contextmanager
@@ -114,7 +85,7 @@ def new_database(uri: str, name: str) -> Iterator[dict[str, Any]]:
 def started(stack: ExitStack, uri: str, label: str, name: str, provider: str) -> Process:
     """Start a contender on a database of its own, to end with ``stack``."""
     database = stack.enter_context(new_database(uri, label))
-    process = Process(name, database, provider)
+    process = Process("benchmarks.openid_contender", name, json.dumps(database), provider)
     stack.callback(process.close)
     return process
 
