@@ -22,7 +22,7 @@ def store_of_alias(alias: str) -> Store:
     settings = getattr(wrapper, "store_settings", None)
     if settings is None:
         raise ImproperlyConfigured(
-            f"the database {alias!r} has no store, so its rows can't refer to Storm objects; its "
+            f"DATABASES[{alias!r}] has no store, so no Storm object is read or written there; its "
             f"ENGINE has to be {ENGINE!r}"
         )
     return get_store(settings.name)

@@ -132,5 +132,18 @@ class Conf:
             aliases[name] = alias
         return aliases
 
+    def alias_of_store(self, name: str) -> str:
+        """The alias of ``DATABASES`` through which Django reads and writes a store.
+
+        Raises ``ImproperlyConfigured`` if there is none.
+        """
+        alias = self.aliases().get(name)
+        if alias is None:
+            raise ImproperlyConfigured(
+                f"the store {name!r} is behind no alias of DATABASES; add one with the engine "
+                f"{ENGINE}"
+            )
+        return alias
+
 
 conf = Conf()

@@ -7,11 +7,9 @@ back are Storm objects.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ImproperlyConfigured
 from django.forms.models import ModelFormMetaclass, modelform_factory
 from storm.info import get_obj_info
 from storm.store import Store
@@ -25,15 +23,6 @@ from storm_django.mirror import Mirror, mirror_of
 __all__ = ["StormChoiceField", "StormForm", "StormMultipleChoiceField", "storm_form"]
 
 
-_making = threading.Lock()
-
-
-def _mirror_of(storm_class: type) -> type[Mirror]:
-    """The mirror of a class, which two requests may be the first to ask for."""
-    with _making:
-        return mirror_of(storm_class)
-
-
 class StormFormMetaclass(ModelFormMetaclass):
     """Puts the mirror in the place of the Storm class in ``Meta``."""
 
@@ -43,7 +32,7 @@ class StormFormMetaclass(ModelFormMetaclass):
         meta: Any = attrs.get("Meta")
         model = getattr(meta, "model", None)
         if isinstance(model, type) and hasattr(model, "__storm_table__"):
-            attrs["Meta"] = type("Meta", (meta,), {"model": _mirror_of(model)})
+            attrs["Meta"] = type("Meta", (meta,), {"model": mirror_of(model)})
         return super().__new__(mcs, name, bases, attrs, **kwargs)
 
 
@@ -119,7 +108,7 @@ def storm_form(storm_class: type, *, form: type[StormForm] = StormForm, **option
     ``options`` are those of Django's ``modelform_factory()``: ``fields`` or ``exclude``, one of
     which has to be given, ``widgets``, ``labels``, ``error_messages`` and so on.
     """
-    return modelform_factory(_mirror_of(storm_class), form=form, **options)
+    return modelform_factory(mirror_of(storm_class), form=form, **options)
 
 
 def _values(mirror: Mirror) -> dict[str, Any]:
@@ -151,12 +140,4 @@ def _alias(name: str | None, obj: Any) -> str | None:
     store = None if obj is None else Store.of(obj)
     if store is not None:
         name = global_zstorm.get_name(store)
-    if name is None:
-        return None
-    aliases = conf.aliases()
-    if name not in aliases:
-        raise ImproperlyConfigured(
-            f"the store {name!r} is behind no alias of DATABASES, through which forms read and "
-            f"write; add one with the engine storm_django.backend"
-        )
-    return aliases[name]
+    return None if name is None else conf.alias_of_store(name)

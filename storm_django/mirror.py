@@ -355,16 +355,11 @@ def _make(
 
 
 def _check_alias(name: str, label: str, store: str) -> None:
-    aliases = conf.aliases()
-    if store not in aliases:
-        raise ImproperlyConfigured(
-            f"the store {store!r} of {name} is behind no alias of DATABASES; add one with the "
-            f"engine storm_django.backend"
-        )
+    alias = conf.alias_of_store(store)
     meta = type("Meta", (), {"abstract": True, "app_label": label})
     like = type(name, (Mirror,), {"__module__": __name__, "storm_store": store, "Meta": meta})
-    if router.db_for_write(like) != aliases[store]:
+    if router.db_for_write(like) != alias:
         raise ImproperlyConfigured(
-            f"{name} is in the store {store!r}, behind the alias {aliases[store]!r}; add "
+            f"{name} is in the store {store!r}, behind the alias {alias!r}; add "
             f"'storm_django.routers.StormRouter' to DATABASE_ROUTERS"
         )

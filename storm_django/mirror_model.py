@@ -13,13 +13,13 @@ from django.db.models import signals
 from storm.exceptions import NoneError
 from storm.info import get_cls_info
 
+from storm_django.aliases import store_of_alias
 from storm_django.column_fields import ColumnField, Field
 from storm_django.mirror_query import (
     MirrorManager,
     RowGoneError,
     database_errors,
     remove,
-    store_of,
 )
 
 
@@ -80,7 +80,7 @@ class Mirror(models.Model):
         for peer in peers:
             if peer is not None and peer.pk is not None and "_storm_object" not in peer.__dict__:
                 waiting[peer.pk].append(peer)
-        store = store_of(self._state.db or router.db_for_read(type(self)))
+        store = store_of_alias(self._state.db or router.db_for_read(type(self)))
         with database_errors(self._state.db or "default"):
             if len(waiting) == 1:
                 found = {self.pk: store.get(self.storm_class, self._storm_key())}
@@ -173,7 +173,7 @@ class Mirror(models.Model):
     save_base.alters_data = True  # type: ignore[attr-defined]
 
     def _write(self, using: str, force_insert: Any, force_update: bool, update_fields: Any) -> bool:
-        store = store_of(using)
+        store = store_of_alias(using)
         obj = None
         with database_errors(using):
             if self.pk is not None and not force_insert:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, IntegrityError, connections, models, router, transaction
 from django.db.models import signals
 from django.db.models.deletion import Collector
@@ -17,7 +16,7 @@ from django.db.utils import OperationalError
 from storm.info import get_obj_info
 from storm.store import Store
 
-from storm_django.stores import get_store
+from storm_django.aliases import store_of_alias
 
 BATCH = 500  # Storm objects that are loaded in one statement
 MYSQL_REFUSALS = (1048, 1690, 3819, 4025)
@@ -31,20 +30,6 @@ def is_mirror(model: Any) -> bool:
 
 class RowGoneError(DatabaseError):
     """The row that was to be changed has been deleted meanwhile."""
-
-
-def store_of(alias: str) -> Store:
-    """This thread's store on the connection of an alias.
-
-    Raises ``ImproperlyConfigured`` if the alias has none.
-    """
-    settings = getattr(connections[alias], "store_settings", None)
-    if settings is None:
-        raise ImproperlyConfigured(
-            f"DATABASES[{alias!r}] has no store; a Storm class is read and written on an alias "
-            f"with the engine storm_django.backend"
-        )
-    return get_store(settings.name)
 
 
 @contextmanager
@@ -134,7 +119,7 @@ def remove(instances: list[Any], using: str) -> tuple[int, dict[str, int]]:
         total, counts = collector.delete()
         with database_errors(using):
             objects = [instance.storm_object for instance in mirrors]
-            _remove(store_of(using), [obj for obj in objects if obj is not None])
+            _remove(store_of_alias(using), [obj for obj in objects if obj is not None])
         for instance in mirrors:
             signals.post_delete.send(sender=type(instance), instance=instance, **told)
     for instance, obj in zip(mirrors, objects, strict=True):

@@ -13,6 +13,6 @@ class StormRouter:
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
         """The alias of the store that the mirror was made with; None for anything else."""
         store = getattr(model, "storm_store", None)
-        return None if store is None else conf.aliases()[store]
+        return None if store is None else conf.alias_of_store(store)
 
     db_for_write = db_for_read

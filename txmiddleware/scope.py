@@ -52,7 +52,7 @@ class _Thread(threading.local):
     """What txmiddleware knows of the current thread."""
 
     def __init__(self) -> None:
-        self.scope: Scope | None = None  # the outermost scope that is open
+        self.scope: Scope | None = None  # the innermost scope that is open
         self.watcher = _Watcher()  # the manager holds it weakly
         transaction.manager.registerSynch(self.watcher)
         self.watcher.is_watching = True
@@ -83,7 +83,7 @@ def has_joined(txn: ITransaction) -> bool:
 
 
 def current_scope() -> Scope | None:
-    """The outermost scope that is open in this thread."""
+    """The innermost scope that is open in this thread."""
     return _thread.scope
 
 
@@ -94,7 +94,7 @@ def forget_scope() -> None:
 
 
 class Scope:
-    """The outermost scope of a thread. Use :func:`begin`.
+    """One scope of a thread, outermost or nested. Use :func:`begin`.
 
     If the thread has no transaction yet the scope begins one, and ends it. If somebody else has
     (an outermost ``atomic()`` on a store, Storm code, ``transaction.begin()``), the scope takes

@@ -80,7 +80,9 @@ class _Limit:
         self._raw: Any = None  # the driver's connection that the rest is about
         self._set: float | None = None  # seconds; None: the server's own
         self._set_here = False  # since the budget was opened
-        self._apply: Callable[[float | None], None] = getattr(self, f"_on_{connection.vendor}")
+        self._apply: Callable[[float | None], None] = getattr(
+            self, f"_on_{connection.vendor}", self._on_others
+        )
 
     def __call__(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
         if isinstance(sql, str) and sql.startswith(CONTROL):
@@ -162,8 +164,8 @@ class _Limit:
         if budget is not None:
             self._raw.set_progress_handler(lambda: budget.left <= 0, INSTRUCTIONS)
 
-    def _on_oracle(self, seconds: float | None) -> None:
-        pass  # has no such limit; statements past the deadline are refused
+    def _on_others(self, seconds: float | None) -> None:
+        pass  # no limit that we know of; statements past the deadline are refused
 
 
 def _limit_of(connection: BaseDatabaseWrapper) -> _Limit:

@@ -27,8 +27,8 @@ from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_
 from storm.locals import Bool, Int, Reference, Storm, Unicode
 
 from storm_django import get_store
+from storm_django.aliases import store_of_alias
 from storm_django.mirror import mirror_of, missed_references, registered
-from storm_django.mirror_query import store_of
 from tests.storm_django.library import Book, Label, Sample, Shelf
 from tests.storm_django.test_admin import Counter, book, shelf
 from txmiddleware import commit_on_success
@@ -199,7 +199,7 @@ class WriteTest(TestCase):
 
     def test_a_database_without_a_store_is_a_clear_error(self) -> None:
         with self.assertRaisesMessage(ImproperlyConfigured, "DATABASES['plain'] has no store"):
-            store_of("plain")
+            store_of_alias("plain")
 
 
 class DeleteTest(TestCase):

@@ -64,6 +64,25 @@ class CheckTest(SimpleTestCase):
             ids(checks.check_commit_safe_methods()), ["txmiddleware.E005", "txmiddleware.E005"]
         )
 
+    def test_attempts_is_no_number_from_1(self) -> None:
+        for wrong in (0, -1, 2.5, "3", True, None):
+            with self.settings(TX_ATTEMPTS=wrong):
+                self.assertEqual(ids(checks.check_attempts()), ["txmiddleware.E006"], wrong)
+
+    @override_settings(TX_ATTEMPTS=1)
+    def test_one_attempt_is_allowed(self) -> None:
+        self.assertEqual(checks.check_attempts(), [])
+
+    def test_the_timeout_is_no_number_of_seconds(self) -> None:
+        for wrong in (0, 0.0001, -1, "30", True):
+            with self.settings(TX_TIMEOUT=wrong):
+                self.assertEqual(ids(checks.check_timeout()), ["txmiddleware.E007"], wrong)
+
+    def test_the_timeout_is_seconds_or_none(self) -> None:
+        for right in (0.5, 30, None):
+            with self.settings(TX_TIMEOUT=right):
+                self.assertEqual(checks.check_timeout(), [], right)
+
     @override_settings(MIDDLEWARE=[TRANSACTIONS])
     def test_several_databases_commit_in_one_phase(self) -> None:
         messages = checks.check_strict_commit()
