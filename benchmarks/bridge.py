@@ -23,6 +23,7 @@ from typing import Any
 from storm.uri import URI
 
 from benchmarks.engine import configure, count_calls
+from benchmarks.rows import make_rows
 
 TABLE = "benchmark_bridge_row"
 
@@ -69,38 +70,6 @@ def count_statements(operation: Callable[[], Any]) -> Count:
     finally:
         remove_tracer(count)
     return count
-
-
-def prepare() -> tuple[Any, Any]:
-    """The table, with a thousand rows, and its classes for Django and Storm."""
-    from django.db import connection, models
-    from storm.locals import Int, Unicode
-
-    class Row(models.Model):
-        name = models.CharField(max_length=40)
-        number = models.IntegerField(db_index=True)
-
-        class Meta:
-            app_label = "benchmarks"
-            db_table = TABLE
-
-        def __str__(self) -> str:
-            return self.name
-
-    class StormRow:
-        __storm_table__ = TABLE
-        id = Int(primary=True)
-        name = Unicode()
-        number = Int()
-
-    with connection.schema_editor() as editor:
-        if TABLE in connection.introspection.table_names():
-            editor.delete_model(Row)
-        editor.create_model(Row)
-    Row.objects.bulk_create(
-        Row(name=f"row {number}", number=number % 10) for number in range(1, 1001)
-    )
-    return Row, StormRow
 
 
 def django_alone(Row: Any) -> dict[str, Callable[[], Any]]:
@@ -214,7 +183,7 @@ def main() -> None:
     configure(URI(options.uri))
     from storm_django import get_store
 
-    django_row, storm_row = prepare()
+    django_row, storm_row = make_rows(TABLE)
     get_store()  # made, and used by nobody
     print(f"{'Django alone, bridge on to off':36}{'time':>7}{'calls':>7}")
     for name, operation in django_alone(django_row).items():

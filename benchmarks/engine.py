@@ -20,34 +20,22 @@ from typing import Any
 
 from storm.uri import URI
 
-Operation = Callable[[str], Any]
+from benchmarks.rows import make_rows
+from benchmarks.stock import isolated_alike, stock_database
 
-TABLE = "benchmark_row"
+Operation = Callable[[str], Any]
 
 
 def configure(uri: URI) -> None:
     """Set Django up with the alias ``stock`` and the alias ``default`` on a store."""
     from django.conf import settings
 
-    vendor = {"postgres": "postgresql", "mysql": "mysql", "sqlite": "sqlite3"}[uri.scheme]
-    options: dict[str, Any] = {}
-    if vendor != "sqlite3":
-        uri.options.setdefault("isolation", "read-committed")
     settings.configure(
         INSTALLED_APPS=["storm_django", "txmiddleware"],
-        STORM_STORES={"main": str(uri)},
+        STORM_STORES={"main": str(isolated_alike(uri))},
         DATABASES={
             "default": {"ENGINE": "storm_django.backend", "NAME": "main", "CONN_MAX_AGE": None},
-            "stock": {
-                "ENGINE": f"django.db.backends.{vendor}",
-                "NAME": uri.database,
-                "USER": uri.username or "",
-                "PASSWORD": uri.password or "",
-                "HOST": uri.host or "",
-                "PORT": str(uri.port or ""),
-                "OPTIONS": options,
-                "CONN_MAX_AGE": None,
-            },
+            "stock": stock_database(uri),
         },
         USE_TZ=True,
     )
@@ -59,39 +47,11 @@ def configure(uri: URI) -> None:
 def make_operations() -> dict[str, Operation]:
     """The work to measure, by name; each takes the alias to do it on."""
     import transaction
-    from django.db import models
     from django.db import transaction as django_transaction
-    from storm.locals import Int, Unicode
 
     from storm_django import get_store
 
-    class Row(models.Model):
-        name = models.CharField(max_length=40)
-        number = models.IntegerField(db_index=True)
-
-        class Meta:
-            app_label = "benchmarks"
-            db_table = TABLE
-
-        def __str__(self) -> str:
-            return self.name
-
-    class StormRow:
-        __storm_table__ = TABLE
-        id = Int(primary=True)
-        name = Unicode()
-        number = Int()
-
-    def prepare() -> None:
-        from django.db import connections
-
-        with connections["stock"].schema_editor() as editor:
-            if TABLE in connections["stock"].introspection.table_names():
-                editor.delete_model(Row)
-            editor.create_model(Row)
-        Row.objects.using("stock").bulk_create(
-            Row(name=f"row {number}", number=number % 10) for number in range(1000)
-        )
+    Row, StormRow = make_rows("benchmark_row", "stock")
 
     def get(alias: str) -> Any:
         return Row.objects.using(alias).get(pk=500)
@@ -123,7 +83,6 @@ def make_operations() -> dict[str, Operation]:
             Row.objects.using(alias).create(name="new", number=77)
             transaction.commit()
 
-    prepare()
     return {
         "get": get,
         "filter, 100 rows": filter_100,

@@ -101,8 +101,6 @@ def main() -> None:
     if not arguments.uri:
         sys.exit("Name a scratch database: --uri postgres://user:secret@host/dbname")
     uri = URI(arguments.uri)
-    if uri.scheme == "postgres":
-        uri.options.setdefault("isolation", "read-committed")  # as Django's engine
     if arguments.show:
         kind, name = arguments.show.split(",")
         with ExitStack() as stack:

@@ -13,35 +13,26 @@ import sys
 import time
 from typing import Any
 
+from storm.uri import URI
+
+from benchmarks.stock import isolated_alike, stock_database
+
 TABLE = "benchmark_request_row"
 MIDDLEWARE = ["txmiddleware.middleware.TransactionMiddleware"]
 
 
 def settings_of(kind: str, uri: str) -> dict[str, Any]:
     """The settings of ``store`` or ``stock``, under the middleware, or of ``ATOMIC_REQUESTS``."""
-    from storm.uri import URI
-
     if kind == "store":
-        store = URI(uri)
-        if store.scheme != "sqlite":
-            store.options.setdefault("isolation", "read-committed")  # as with Django's engines
         return {
             "INSTALLED_APPS": ["storm_django", "txmiddleware"],
-            "STORM_STORES": {"main": str(store)},
-            "DATABASES": {"default": {"ENGINE": "storm_django.backend", "NAME": "main"}},
+            "STORM_STORES": {"main": str(isolated_alike(URI(uri)))},
+            "DATABASES": {
+                "default": {"ENGINE": "storm_django.backend", "NAME": "main", "CONN_MAX_AGE": None}
+            },
             "MIDDLEWARE": MIDDLEWARE,
         }
-    parts = URI(uri)
-    vendor = {"postgres": "postgresql", "mysql": "mysql", "sqlite": "sqlite3"}[parts.scheme]
-    database = {
-        "ENGINE": f"django.db.backends.{vendor}",
-        "NAME": parts.database,
-        "USER": parts.username or "",
-        "PASSWORD": parts.password or "",
-        "HOST": parts.host or "",
-        "PORT": str(parts.port or ""),
-        "ATOMIC_REQUESTS": kind == "ATOMIC_REQUESTS",
-    }
+    database = stock_database(URI(uri)) | {"ATOMIC_REQUESTS": kind == "ATOMIC_REQUESTS"}
     return {
         "INSTALLED_APPS": ["txmiddleware"] if kind == "stock" else [],
         "DATABASES": {"default": database},
@@ -56,14 +47,12 @@ class Site:
         import django
         from django.conf import settings
 
-        configuration = settings_of(kind, uri)
-        configuration["DATABASES"]["default"]["CONN_MAX_AGE"] = None
         settings.configure(
             SECRET_KEY="of a benchmark",
             ALLOWED_HOSTS=["testserver"],
             ROOT_URLCONF=sys.modules[__name__],
             USE_TZ=True,
-            **configuration,
+            **settings_of(kind, uri),
         )
         django.setup()
         from django.core.handlers.wsgi import WSGIHandler

@@ -14,7 +14,7 @@ import tempfile
 import time
 import unittest
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ class Counts:
     failed: int = 0
     errors: int = 0
     skipped: int = 0
+    names: list[str] = field(default_factory=list, compare=False)
+    """Of those that failed or broke."""
 
     @classmethod
     def of(cls, result: "PassCount") -> "Counts":
@@ -57,7 +59,14 @@ class Counts:
         failed = _ids(test for test, *_ in result.failures) | _ids(result.unexpectedSuccesses)
         errors = _ids(test for test, *_ in result.errors) - failed
         skipped = _ids(test for test, *_ in result.skipped) - failed - errors
-        return cls(result.testsRun, result.passed, len(failed), len(errors), len(skipped))
+        return cls(
+            result.testsRun,
+            result.passed,
+            len(failed),
+            len(errors),
+            len(skipped),
+            sorted(failed | errors),
+        )
 
 
 class PassCount(unittest.TestResult):
@@ -253,9 +262,13 @@ def _summarize(outcomes: list[Outcome]) -> int:
         if outcome.left_out:
             cells = ["-"] * len(cells)
         print(row.format(outcome.name, *cells, outcome.note).rstrip())
+    print()
+    for outcome in outcomes:
+        for name in outcome.counts.names:
+            print(f"failed on {outcome.name}: {name}")
     failed = sum(outcome.failures for outcome in outcomes)
     passed = sum(outcome.counts.passed for outcome in outcomes)
     skipped = sum(outcome.counts.skipped for outcome in outcomes)
     sys.stderr.flush()
-    print(f"\n{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
     return failed

@@ -69,6 +69,10 @@ class CountsTests(SimpleTestCase):
         self.assertEqual(count(Kinds("fails_as_expected")), Counts(run=1, passed=1))
         self.assertEqual(count(Kinds("passes_against_expectation")), Counts(run=1, failed=1))
 
+    def test_what_failed_or_broke_is_named(self) -> None:
+        names = count(Kinds("passes"), Kinds("fails"), Kinds("breaks")).names
+        self.assertEqual([name.rpartition(".")[2] for name in names], ["breaks", "fails"])
+
     def test_a_test_with_two_failing_subtests_is_one_failure(self) -> None:
         self.assertEqual(count(Kinds("fails_in_two_subtests")), Counts(run=1, failed=1))
 
@@ -133,6 +137,20 @@ class SummaryTests(SimpleTestCase):
             failed = runner._summarize([Outcome("sqlite", counts, ""), Outcome("x", counts, "")])
         self.assertEqual(failed, 4)
         self.assertEqual(output.getvalue().splitlines()[-1], "4 passed, 4 failed, 4 skipped")
+
+    def test_the_names_of_what_failed_come_before_the_last_line(self) -> None:
+        output = io.StringIO()
+        counts = Counts(run=2, failed=2, names=["tests.a", "tests.b"])
+        with contextlib.redirect_stdout(output):
+            runner._summarize([Outcome("sqlite", counts, "")])
+        self.assertEqual(
+            output.getvalue().splitlines()[-3:],
+            [
+                "failed on sqlite: tests.a",
+                "failed on sqlite: tests.b",
+                "0 passed, 2 failed, 0 skipped",
+            ],
+        )
 
 
 @tag("once")

@@ -313,7 +313,7 @@ def rollback_to(savepoint: Any, guard: Guard | Untouched, failure: BaseException
 
 
 def begin(name: str, *, savepoint: bool = False, budget: Budget | None = None) -> Scope:
-    """Open the outermost scope of this thread; ``name`` stands for it in messages.
+    """Open a scope in this thread; ``name`` stands for it in messages.
 
     ``budget`` is the time that the statements in it have.
     """
