@@ -1,15 +1,13 @@
 """The settings that the README shows work as they stand, and the links lead somewhere."""
 
-import os
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from django.test import SimpleTestCase, tag
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.project import ROOT, django_admin
+
 README_URI = "postgres://user:secret@localhost/mydb?isolation=read-committed"
 
 # What `django-admin startproject` writes, as far as it matters here.
@@ -106,21 +104,7 @@ class ReadmeTests(SimpleTestCase):
         (self.folder / name).write_text(text)
 
     def manage(self, *arguments: str) -> str:
-        environment = {key: value for key, value in os.environ.items() if "TEST_" not in key}
-        environment |= {
-            "DJANGO_SETTINGS_MODULE": "settings",
-            "DJANGO_SUPERUSER_PASSWORD": "secret",
-            "PYTHONPATH": os.pathsep.join([str(self.folder), str(ROOT)]),
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "django", *arguments],
-            cwd=self.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        done = django_admin(self.folder, *arguments, DJANGO_SUPERUSER_PASSWORD="secret")
         self.assertEqual(done.returncode, 0, done.stdout)
         return done.stdout
 

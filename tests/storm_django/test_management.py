@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import textwrap
 from pathlib import Path
@@ -16,8 +13,8 @@ from django.test import TransactionTestCase
 from storm.uri import URI
 
 from storm_django import get_store_uri
+from tests.project import django_admin
 
-ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = {"sqlite": "sqlite3", "postgresql": "psql", "mysql": "mysql"}
 MIGRATION = """
 from django.db import migrations, models
@@ -202,22 +199,8 @@ class ManagementTest(TransactionTestCase):
             cursor.execute(f"DROP DATABASE {quoted}")
 
     def manage(self, *arguments: str, fails: bool = False) -> str:
-        environment = {key: value for key, value in os.environ.items() if "TEST_" not in key}
-        environment |= {
-            "DJANGO_SETTINGS_MODULE": "settings",
-            "BOOKS_URI": self.uri,
-            "BOOKS_TEST_NAME": self.test_name,
-            "PYTHONPATH": os.pathsep.join([str(self.folder), str(ROOT)]),
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "django", *arguments],
-            cwd=self.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
+        done = django_admin(
+            self.folder, *arguments, BOOKS_URI=self.uri, BOOKS_TEST_NAME=self.test_name
         )
         self.assertEqual(done.returncode != 0, fails, done.stdout)
         return done.stdout
