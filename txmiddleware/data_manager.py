@@ -20,7 +20,7 @@ from txmiddleware.conf import conf
 from txmiddleware.exceptions import DurableInsideTransaction, TransactionManagementError
 from txmiddleware.failed_statement import refuse_failed
 from txmiddleware.guard import Guard, guard_of
-from txmiddleware.manager import thread_manager
+from txmiddleware.manager import this_thread
 from txmiddleware.one_phase import refuse_several
 from txmiddleware.retryable import is_unanswered
 from txmiddleware.savepoints import DatabaseSavepoint
@@ -34,8 +34,11 @@ logger = logging.getLogger("txmiddleware")
 class ScopeAtomic(Atomic):
     """The block that a data manager holds open from the first use to the end of the transaction."""
 
+    durable = False
+
     def __init__(self, using: str, savepoint: bool) -> None:
-        super().__init__(using, savepoint, durable=False)
+        self.using = using
+        self.savepoint = savepoint
 
     @property
     def _from_testcase(self) -> bool:
@@ -44,10 +47,6 @@ class ScopeAtomic(Atomic):
             "atomic(durable=True) can't be used inside a transaction that other code ends; leave "
             "out durable, or call it outside of the middleware and of commit_on_success()"
         )
-
-    @_from_testcase.setter
-    def _from_testcase(self, value: bool) -> None:
-        pass  # Atomic.__init__ sets it
 
 
 ACTIVE = "active"  # joined, work may be pending
@@ -64,12 +63,12 @@ class DatabaseDataManager:
     """
 
     is_two_phase = False
+    transaction_manager = transaction.manager
 
     def __init__(self, connection: Participant, guard: Guard | None) -> None:
         self.connection = connection
         self._guard = guard
-        self._thread_manager = thread_manager()
-        self.transaction_manager = transaction.manager
+        self._thread_manager = this_thread.manager
         self.status = ACTIVE
         self.atomic: Atomic | None = None
         self.committed = False  # or whether it may be
@@ -211,12 +210,16 @@ class DatabaseDataManager:
     def tpc_vote(self, txn: ITransaction) -> None:
         if self.status == ACTIVE:
             self.defer_callbacks()
-            try:
-                self.end(failed=False)
-            except Exception as error:
-                self.committed = is_unanswered(error)  # then another attempt could do it twice
-                raise
-            self.committed = True
+            self.commit_in_vote()
+
+    def commit_in_vote(self) -> None:
+        """Commit, when all others have agreed, or where there are none."""
+        try:
+            self.end(failed=False)
+        except Exception as error:
+            self.committed = is_unanswered(error)  # then another attempt could do it twice
+            raise
+        self.committed = True
 
     def tpc_finish(self, txn: ITransaction) -> None:
         pass

@@ -17,7 +17,7 @@ from txmiddleware.data_manager import ENDED, LOST, DatabaseDataManager
 from txmiddleware.exceptions import TransactionManagementError
 from txmiddleware.forks import forget_connection, watch_fork
 from txmiddleware.guard import current_transaction, guard_of
-from txmiddleware.scope import _thread, current_scope, is_managed, watch
+from txmiddleware.scope import _thread, is_managed
 
 
 class _Suspension:
@@ -50,7 +50,8 @@ class Participant(BaseDatabaseWrapper):
     def in_atomic_block(self) -> bool:
         if not self._no_join:
             self._join_if_due()
-        return bool(self.__dict__["in_atomic_block"])
+        is_inside: bool = self.__dict__["in_atomic_block"]
+        return is_inside
 
     @in_atomic_block.setter
     def in_atomic_block(self, value: bool) -> None:
@@ -134,30 +135,27 @@ class Participant(BaseDatabaseWrapper):
         """Take part in the thread's transaction, if this is the thread's connection."""
         if self._no_join or not self.is_current():
             return
-        self._no_join += 1
-        try:
-            self._join()
-        finally:
-            self._no_join -= 1
-
-    def _join(self) -> None:
-        scope = current_scope()
+        scope = _thread.scope
         manager_class = self.data_manager_class
         alone = scope is not None and scope.is_empty and not manager_class.is_two_phase
-        manager = manager_class(self, None if alone else guard_of(current_transaction()))
+        self._no_join += 1
         try:
-            manager.begin()
-        except Error:
-            if not self.atomic_blocks:
-                self.close()  # a dead connection must not fail the next transaction too
-            raise
-        self._enter(manager)
+            manager = manager_class(self, None if alone else guard_of(current_transaction()))
+            try:
+                manager.begin()
+            except Error:
+                if not self.atomic_blocks:
+                    self.close()  # a dead connection must not fail the next transaction too
+                raise
+            self._enter(manager)
+        finally:
+            self._no_join -= 1
 
     def _enter(self, manager: DatabaseDataManager) -> None:
         self._data_manager = manager
         self.rollback_exc = None  # Django keeps that of an earlier transaction
-        scope = current_scope()
-        if not (manager.is_alone and scope is not None and scope.is_empty):
+        scope = _thread.scope
+        if scope is None or not (manager.is_alone and scope.is_empty):
             try:
                 manager.guard.transaction.join(manager)
             except BaseException:
@@ -198,6 +196,7 @@ def enlist(connection: Any) -> None:
 
 def enlist_databases() -> None:
     """:func:`enlist` the databases named by ``TX_DATABASES`` in this thread."""
-    watch()
     for alias in conf.databases:
-        enlist(connections[alias])
+        connection: Any = connections[alias]
+        if not isinstance(connection, Participant) or "connect" in connection.__dict__:
+            enlist(connection)

@@ -47,7 +47,7 @@ def _inner(scope: Scope, savepoint: bool) -> Iterator[None]:
             f"the transaction of {scope.name} has ended before a block inside of it, of another "
             f"task; wait for the task where the transaction is open"
         )
-    if point is not None and scope.asks_for_rollback():
+    if point is not None and scope.needs_rollback():
         rollback_to(point, scope.guard, None)  # as atomic() does, no error
 
 
@@ -59,7 +59,7 @@ def _outermost(name: str, savepoint: bool) -> Iterator[None]:
     except BaseException as failure:
         scope.abort(failure)
         raise
-    if scope.needs_rollback() and not (scope.owns and scope.guard.obstacle()):
+    if scope.can_undo and scope.needs_rollback() and not (scope.owns and scope.guard.obstacle()):
         scope.abort()  # transaction.set_rollback(True): as in atomic(), no error
     else:
         scope.commit()

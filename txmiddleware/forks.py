@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from txmiddleware.guard import guard_of
-from txmiddleware.manager import thread_manager
+from txmiddleware.manager import this_thread
 from txmiddleware.scope import forget_scope
 
 _watched: weakref.WeakKeyDictionary[Any, Callable[[Any], None]] = weakref.WeakKeyDictionary()
@@ -72,7 +72,7 @@ def forget_connection(wrapper: Any) -> bool:
 
 def _forget_transaction() -> None:
     forget_scope()
-    manager = thread_manager()
+    manager = this_thread.manager
     manager.forget()
     txn = manager.current
     if txn is not None:

@@ -252,14 +252,6 @@ class Untouched:
     failure = None
     retry_reason = None
 
-    @property
-    def borrower(self) -> str | None:
-        return None
-
-    @borrower.setter
-    def borrower(self, name: str | None) -> None:
-        pass
-
     def obstacle(self) -> None:
         pass
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from txmiddleware.conf import conf
 from txmiddleware.guard import guard_of
-from txmiddleware.manager import thread_manager
+from txmiddleware.manager import this_thread
 from txmiddleware.scope import current_scope, has_joined, is_managed
 from txmiddleware.streaming import note_handler
 
@@ -32,7 +32,7 @@ def abort_leftovers(**kwargs: Any) -> None:
             )
             scope.abort()
         return
-    txn = thread_manager().current
+    txn = this_thread.manager.current
     # One that was begun and not used yet would make the next request a part of it.
     if txn is None or not (has_joined(txn) or is_managed()):
         return

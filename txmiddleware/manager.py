@@ -32,11 +32,6 @@ class WaitedForManager(TransactionManager):  # type: ignore[misc]
         """The transaction that there is. Makes none."""
         return self._txn
 
-    @property
-    def _is_watched(self) -> bool:
-        # A synchronizer, beside our own, wants to know of each transaction.
-        return len(self._synchs.data) > 1
-
     def get(self) -> ITransaction:
         if self._txn is None:
             self._admit()
@@ -62,14 +57,20 @@ class WaitedForManager(TransactionManager):  # type: ignore[misc]
 
     def own(self, owner: Waiting) -> bool:
         """Have ``owner`` own the next transaction; False if there is one, or others are first."""
-        if not self.is_free or self._is_watched:
+        # A synchronizer beside our own wants to know of each transaction.
+        if (
+            self._txn is not None
+            or self.owner is not None
+            or self.waiting
+            or len(self._synchs.data) > 1
+        ):
             return False
         self.owner = owner
         return True
 
     def wait(self, one: Waiting) -> bool:
         """Have ``one`` join the next transaction; False if there is one now."""
-        if self._txn is not None or self._is_watched:
+        if self._txn is not None or len(self._synchs.data) > 1:
             return False
         self.waiting.append(one)
         return True
@@ -88,17 +89,16 @@ class WaitedForManager(TransactionManager):  # type: ignore[misc]
 
 
 class _Thread(threading.local):
+    """``manager`` is the transaction manager of the current thread."""
+
+    manager: WaitedForManager
+
     def __init__(self) -> None:
         # The object stays the same, since others may hold it, as transaction.manager does.
-        self.manager: Any = transaction.manager.manager
-        self.manager.__class__ = WaitedForManager
-        self.manager.waiting = []
+        manager: Any = transaction.manager.manager
+        manager.__class__ = WaitedForManager
+        manager.waiting = []
+        self.manager = manager
 
 
-_thread = _Thread()
-
-
-def thread_manager() -> WaitedForManager:
-    """The transaction manager of this thread."""
-    manager: WaitedForManager = _thread.manager
-    return manager
+this_thread = _Thread()

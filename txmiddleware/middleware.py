@@ -194,7 +194,7 @@ class TransactionMiddleware:
                 if scope.guard.failure is not None or scope.guard.ended_by_other:
                     raise obstacle
                 return "doomed"
-            alias = scope.needs_rollback()
+            alias = scope.needs_rollback() if scope.can_undo else None
             if alias is not None:
                 return f"database {alias!r} needs a rollback"
         if response.status_code >= 500:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import transaction
 from transaction.interfaces import ITransaction
 
+from txmiddleware.data_manager import LOST, DatabaseDataManager
 from txmiddleware.guard import (
     UNTOUCHED,
     Guard,
@@ -17,11 +18,10 @@ from txmiddleware.guard import (
     guard_of,
     quietly,
 )
-from txmiddleware.manager import thread_manager
+from txmiddleware.manager import this_thread
 from txmiddleware.retryable import retry_reason
 
 if TYPE_CHECKING:
-    from txmiddleware.data_manager import DatabaseDataManager
     from txmiddleware.timeout import Budget
 
 logger = logging.getLogger("txmiddleware")
@@ -114,7 +114,7 @@ class Scope:
         self.guard: Guard | Untouched = UNTOUCHED
         self._outer: tuple[Scope | None, str | None] = _thread.scope, None
         # As long as nobody asks for the transaction there is none.
-        self.owns = _thread.scope is None and thread_manager().own(self)
+        self.owns = _thread.scope is None and this_thread.manager.own(self)
         if not self.owns:
             self._take_part(savepoint)
         _thread.scope = self
@@ -124,7 +124,7 @@ class Scope:
 
     def _take_part(self, savepoint: bool) -> None:
         """Begin where the thread has a transaction already, or something that belongs to one."""
-        manager = thread_manager()
+        manager = this_thread.manager
         if manager.is_free and _thread.scope is None:
             self.owns = True
         else:
@@ -173,10 +173,11 @@ class Scope:
         if not self.owns:
             self._end_inner()
             return
-        error = self.guard.obstacle()
-        if error is not None:
-            self.abort()
-            raise error
+        if self.guard is not UNTOUCHED:
+            error = self.guard.obstacle()
+            if error is not None:
+                self.abort()
+                raise error
         try:
             if not self._commit_alone():
                 self.guard.commit()
@@ -188,7 +189,8 @@ class Scope:
             self._is_committed = True
         finally:
             self._close()
-            self.guard.run_callbacks()
+            if self.guard is not UNTOUCHED:
+                self.guard.run_callbacks()
 
     def _end_inner(self) -> None:
         try:
@@ -200,14 +202,16 @@ class Scope:
         self._leave(failed=False)
 
     def _commit_alone(self) -> bool:
-        """Commit the one database that there is; False if the others have to be asked."""
-        if self.guard is not UNTOUCHED or not self.members:
+        """Commit the one database that there is, if any; False if others have to be asked."""
+        if self.guard is not UNTOUCHED:
             return False
+        if not self.members:
+            return True
         (member,) = self.members
         try:
             member.tpc_begin(None)  # a flush may make others join
             if self.guard is UNTOUCHED and not member.connection.run_on_commit:
-                member.tpc_vote(None)
+                member.commit_in_vote()
                 return True
             current_transaction()
         except BaseException:
@@ -235,19 +239,15 @@ class Scope:
         else:
             self._leave(failed=True, failure=failure)
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether the scope has something that it could roll back: else that is for outer ones."""
+        return self.owns or self._savepoint is not None
+
     def needs_rollback(self) -> str | None:
-        """The alias of the first database that asks for a rollback, as by ``set_rollback()``.
-
-        None where the scope has nothing that it could roll back: that is for the outer ones.
-        """
-        if self.owns or self._savepoint is not None:
-            return self.asks_for_rollback()
-        return None
-
-    def asks_for_rollback(self) -> str | None:
-        """The alias of the first database of the transaction that asks for a rollback."""
+        """The alias of the first database that asks for a rollback, as by ``set_rollback()``."""
         # Those that are lost have left the transaction.
-        txn = self.transaction
+        txn = self.guard.transaction
         for member in (*self.members, *(txn._resources if txn is not None else ())):
             if getattr(member, "needs_rollback", False):
                 return str(member.connection.alias)
@@ -267,11 +267,14 @@ class Scope:
 
     def _close(self) -> None:
         self.is_over = True
-        _thread.scope, self.guard.borrower = self._outer
-        if self.guard is UNTOUCHED:
-            thread_manager().leave(self)
+        _thread.scope, borrower = self._outer
+        if isinstance(self.guard, Guard):
+            self.guard.borrower = borrower
+        else:
+            this_thread.manager.leave(self)
         for member in reversed(self.members):
-            member.unwind()
+            if member.status == LOST:
+                member.unwind()
         if self._budget is not None:
             self._budget.close(committed=self._is_committed)
 

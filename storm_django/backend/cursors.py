@@ -20,15 +20,18 @@ class CoherentCursorMixin:
 
     def execute(self, sql: Any, params: Any = None) -> Any:
         db = self.db
-        # Between transactions Storm has nothing to send and believes nothing.
-        if db._data_manager is not None or not db.autocommit:
+        manager = db._data_manager
+        # Between transactions, and in one of Django alone, Storm has nothing to send and believes
+        # nothing.
+        if not (db.autocommit or db._no_join) if manager is None else manager.involves_store:
             db.before_statement(sql)
         try:
             result = super().execute(sql, params)  # type: ignore[misc]
         except BaseException:
             db.after_statement(sql, failed=True)
             raise
-        if db._data_manager is not None:
+        manager = db._data_manager
+        if manager is not None and manager.involves_store:
             db.after_statement(sql, params, self.cursor.rowcount)
         return result
 

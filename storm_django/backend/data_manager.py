@@ -25,6 +25,7 @@ class StoreDataManager(DatabaseDataManager):
         self.is_djangos = False  # joined by an outermost atomic(), which ends this part itself
         self.is_apart = False  # and somebody else ends the transaction
         self.uses_store = False  # Storm has sent a statement, or begun an object's life
+        self._known_store = connection.store  # with objects from before, perhaps
         self.store_is_told = False  # the store's own commit() or rollback() is ending this part
 
     def begin_for_django(self) -> None:
@@ -49,12 +50,17 @@ class StoreDataManager(DatabaseDataManager):
                 self.guard.disown()
         elif failed or obstacle is not None:
             self.guard.abort()
-            self.connection._ended_guard = self.guard
+            self._leave_callbacks()
         else:
             self.guard.commit()
-            self.connection._ended_guard = self.guard
+            self._leave_callbacks()
         if obstacle is not None:
             raise obstacle
+
+    def _leave_callbacks(self) -> None:
+        """Have the connection run them where it runs Django's: back in autocommit."""
+        self.connection._ended_guard = self.guard
+        self.connection.run_commit_hooks_on_set_autocommit_on = True
 
     @property
     def is_test_case(self) -> bool:
@@ -80,10 +86,7 @@ class StoreDataManager(DatabaseDataManager):
     @property
     def involves_store(self) -> bool:
         """Whether Storm has a part in this, and not Django alone."""
-        if self.uses_store:
-            return True
-        store = self.connection.store
-        return store is not None and bool(store._dirty)
+        return self.uses_store or bool(self._known_store is not None and self._known_store._dirty)
 
     def send_pending(self) -> None:
         """Flush the store, before a savepoint."""
@@ -103,15 +106,15 @@ class StoreDataManager(DatabaseDataManager):
 
     def end(self, *, failed: bool) -> None:
         if not self.involves_store:
-            self.end_connection(failed=failed)
+            self._end_connection(failed=failed)
             return
         self.tell_store(failed=failed)
         try:
-            self.end_connection(failed=failed)
+            self._end_connection(failed=failed)
         finally:
             self.connection.watch_store()
 
-    def end_connection(self, *, failed: bool) -> None:
+    def _end_connection(self, *, failed: bool) -> None:
         """Commit, or roll back, as Django does."""
         if self.is_djangos:
             self.status = ENDED

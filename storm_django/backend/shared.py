@@ -28,7 +28,7 @@ from txmiddleware.data_manager import ENDED, LOST
 from txmiddleware.databases import Participant
 from txmiddleware.exceptions import TransactionManagementError
 from txmiddleware.guard import Guard, current_transaction, guard_of
-from txmiddleware.manager import WaitedForManager, thread_manager
+from txmiddleware.manager import WaitedForManager, this_thread
 from txmiddleware.scope import is_managed, watch
 
 
@@ -286,7 +286,7 @@ class StoreWrapper(Participant):
         the store's use, by ``transaction.get()`` or anything else, Django is alone.
         """
         if self._data_manager is None and not self._no_join:
-            manager = thread_manager()
+            manager = this_thread.manager
             if manager.wait(self):
                 self._waits_on = manager
                 self._no_join += 1
@@ -306,9 +306,9 @@ class StoreWrapper(Participant):
             self._waits_on = None
             self._no_join -= 1
 
-    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
-        super().set_autocommit(autocommit, *args, **kwargs)
-        if autocommit and self._ended_guard is not None:
+    def run_and_clear_commit_hooks(self) -> None:
+        super().run_and_clear_commit_hooks()
+        if self._ended_guard is not None:
             # The thread is idle only now: the callbacks can use the database.
             guard, self._ended_guard = self._ended_guard, None
             guard.run_callbacks()
@@ -333,9 +333,9 @@ class StoreWrapper(Participant):
         super()._set_autocommit(autocommit)  # type: ignore[misc]
 
     def _commit(self) -> None:
+        manager = self._data_manager
         if self._waits_on is not None:
             self._stop_waiting()
-        manager = self._data_manager
         if manager is None or not manager.is_djangos:
             super()._commit()  # type: ignore[misc]
         else:
