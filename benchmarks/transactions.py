@@ -5,8 +5,9 @@ The same views, behind Django's WSGI handler, in three sites, each in a process 
 ``ATOMIC_REQUESTS`` with Django's own engine, which has no other middleware. They take turns, a few
 requests each, so that a change in the machine's speed hits all. Printed for each kind of request:
 the ratio of the times (ours to ``ATOMIC_REQUESTS``, median of the turns), the ratio of the Python
-calls, and on PostgreSQL the statements that reached the server. Where ours writes through both
-object mappers, ``ATOMIC_REQUESTS`` writes as much through Django.
+calls, and on PostgreSQL the statements that reached the server. Where the view writes through both
+object mappers and Django has its own engine, Storm has a connection of its own, which the view
+commits.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import sys
 import time
 from typing import Any
 
+from storm.locals import Int, Store, Unicode, create_database
 from storm.uri import URI
 
 from benchmarks.stock import isolated_alike, stock_database
@@ -74,21 +75,23 @@ class Site:
         def create() -> None:
             Row.objects.create(name="new")
 
-        add = create
+        class StormRow:
+            __storm_table__ = TABLE
+            id = Int(primary=True)
+            name = Unicode()
+
         if kind == "store":
-            from storm.locals import Int, Unicode
-
             from storm_django import get_store
+        else:
+            own = Store(create_database(uri))
 
-            class StormRow:
-                __storm_table__ = TABLE
-                id = Int(primary=True)
-                name = Unicode()
+            def get_store() -> Store:
+                return own
 
-            def add() -> None:
-                row = StormRow()
-                row.name = "new"
-                get_store().add(row)
+        def add() -> None:
+            row = StormRow()
+            row.name = "new"
+            get_store().add(row)
 
         def nothing(request: HttpRequest) -> HttpResponse:
             return HttpResponse("done")
@@ -104,6 +107,8 @@ class Site:
         def both(request: HttpRequest) -> HttpResponse:
             for way in (create, add, create, add, create):
                 way()
+            if kind != "store":
+                get_store().commit()  # a second connection, with a transaction of its own
             return HttpResponse("done")
 
         views = {"nothing": nothing, "read": read, "write": write, "both": both}

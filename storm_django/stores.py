@@ -106,6 +106,9 @@ def _default_name() -> str:
             f"get_store() without a name is the store of DATABASES['default'], whose ENGINE is "
             f"{database['ENGINE']!r}, not {ENGINE!r}; name the store"
         )
+    if "STORE" in database:  # the wrapper has been made: each get_store() comes here
+        name: str = database["STORE"]["name"]
+        return name
     return conf.store_of_alias(DEFAULT_DB_ALIAS, database).name
 
 

@@ -48,7 +48,12 @@ class Participant(BaseDatabaseWrapper):
 
     @property
     def in_atomic_block(self) -> bool:
-        if not self._no_join:
+        if not self._no_join and (
+            # The common cases of _join_if_due(), without the call: Django asks often.
+            self._data_manager is not None
+            or _thread.scope is not None
+            or _thread.watcher.begun is not None
+        ):
             self._join_if_due()
         is_inside: bool = self.__dict__["in_atomic_block"]
         return is_inside
@@ -112,8 +117,7 @@ class Participant(BaseDatabaseWrapper):
     def _join_if_due(self) -> None:
         manager = self._data_manager
         if manager is None:
-            # is_managed(), without the call: Django asks often.
-            if _thread.scope is not None or _thread.watcher.begun is not None:
+            if is_managed():
                 self.join()
         elif manager.status is LOST and not is_managed():
             # Its blocks had to end first, and nobody else will clear up.

@@ -9,6 +9,9 @@ import transaction
 from transaction import TransactionManager
 from transaction.interfaces import ITransaction
 
+SYNCHRONIZERS = 1
+"""Our own. One more wants to know of each transaction."""
+
 
 class Waiting(Protocol):
     """What has begun something that belongs to the thread's transaction, should there be one."""
@@ -57,20 +60,14 @@ class WaitedForManager(TransactionManager):  # type: ignore[misc]
 
     def own(self, owner: Waiting) -> bool:
         """Have ``owner`` own the next transaction; False if there is one, or others are first."""
-        # A synchronizer beside our own wants to know of each transaction.
-        if (
-            self._txn is not None
-            or self.owner is not None
-            or self.waiting
-            or len(self._synchs.data) > 1
-        ):
+        if not self.is_free or len(self._synchs.data.data) > SYNCHRONIZERS:
             return False
         self.owner = owner
         return True
 
     def wait(self, one: Waiting) -> bool:
         """Have ``one`` join the next transaction; False if there is one now."""
-        if self._txn is not None or len(self._synchs.data) > 1:
+        if self._txn is not None or len(self._synchs.data.data) > SYNCHRONIZERS:
             return False
         self.waiting.append(one)
         return True
@@ -80,12 +77,10 @@ class WaitedForManager(TransactionManager):  # type: ignore[misc]
         self.owner = None
         self.waiting = []
 
-    def leave(self, one: Waiting) -> None:
-        """``one`` waits no longer."""
-        if self.owner is one:
+    def disown(self, owner: Waiting) -> None:
+        """``owner`` has ended, and there was no transaction."""
+        if self.owner is owner:
             self.owner = None
-        elif one in self.waiting:
-            self.waiting.remove(one)
 
 
 class _Thread(threading.local):

@@ -271,7 +271,7 @@ class Scope:
         if isinstance(self.guard, Guard):
             self.guard.borrower = borrower
         else:
-            this_thread.manager.leave(self)
+            this_thread.manager.disown(self)
         for member in reversed(self.members):
             if member.status == LOST:
                 member.unwind()

@@ -302,7 +302,9 @@ class StoreWrapper(Participant):
 
     def _stop_waiting(self) -> None:
         if self._waits_on is not None:
-            self._waits_on.leave(self)
+            waiting = self._waits_on.waiting
+            if self in waiting:  # and not taken in
+                waiting.remove(self)
             self._waits_on = None
             self._no_join -= 1
 
