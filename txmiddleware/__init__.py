@@ -6,7 +6,7 @@ The public API is imported from here. Nothing of Storm or of an application is n
 from txmiddleware.decorators import commit_on_success, require_managed
 from txmiddleware.hooks import on_abort, on_commit
 from txmiddleware.retry import attempts
-from txmiddleware.scope import is_managed
+from txmiddleware.thread import is_managed
 
 __all__ = [
     "attempts",

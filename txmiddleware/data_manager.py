@@ -20,10 +20,10 @@ from txmiddleware.conf import conf
 from txmiddleware.exceptions import DurableInsideTransaction, TransactionManagementError
 from txmiddleware.failed_statement import refuse_failed
 from txmiddleware.guard import Guard, guard_of
-from txmiddleware.manager import this_thread
 from txmiddleware.one_phase import refuse_several
 from txmiddleware.retryable import is_unanswered
 from txmiddleware.savepoints import DatabaseSavepoint
+from txmiddleware.thread import this_thread
 
 if TYPE_CHECKING:
     from txmiddleware.databases import Participant

@@ -17,7 +17,7 @@ from txmiddleware.data_manager import ENDED, LOST, DatabaseDataManager
 from txmiddleware.exceptions import TransactionManagementError
 from txmiddleware.forks import forget_connection, watch_fork
 from txmiddleware.guard import current_transaction, guard_of
-from txmiddleware.scope import _thread, is_managed
+from txmiddleware.thread import is_managed, this_thread
 
 
 class _Suspension:
@@ -51,8 +51,8 @@ class Participant(BaseDatabaseWrapper):
         if not self._no_join and (
             # The common cases of _join_if_due(), without the call: Django asks often.
             self._data_manager is not None
-            or _thread.scope is not None
-            or _thread.watcher.begun is not None
+            or this_thread.scope is not None
+            or this_thread.watcher.begun is not None
         ):
             self._join_if_due()
         is_inside: bool = self.__dict__["in_atomic_block"]
@@ -139,7 +139,7 @@ class Participant(BaseDatabaseWrapper):
         """Take part in the thread's transaction, if this is the thread's connection."""
         if self._no_join or not self.is_current():
             return
-        scope = _thread.scope
+        scope = this_thread.scope
         manager_class = self.data_manager_class
         alone = scope is not None and scope.is_empty and not manager_class.is_two_phase
         self._no_join += 1
@@ -158,7 +158,7 @@ class Participant(BaseDatabaseWrapper):
     def _enter(self, manager: DatabaseDataManager) -> None:
         self._data_manager = manager
         self.rollback_exc = None  # Django keeps that of an earlier transaction
-        scope = _thread.scope
+        scope = this_thread.scope
         if scope is None or not (manager.is_alone and scope.is_empty):
             try:
                 manager.guard.transaction.join(manager)

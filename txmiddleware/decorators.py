@@ -13,16 +13,9 @@ from typing import Any, TypeVar, overload
 
 from txmiddleware.exceptions import TransactionManagementError, TransactionRequired
 from txmiddleware.guard import current_transaction
-from txmiddleware.scope import (
-    Scope,
-    begin,
-    current_scope,
-    is_managed,
-    make_savepoint,
-    rollback_to,
-    send_pending,
-)
+from txmiddleware.scope import Scope, begin, make_savepoint, rollback_to, send_pending
 from txmiddleware.tasks import Opened, enter_line, note_opened, refuse_overlap
+from txmiddleware.thread import current_scope, is_managed
 from txmiddleware.uninterrupted import in_thread
 
 F = TypeVar("F", bound=Callable[..., Any])

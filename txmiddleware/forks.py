@@ -14,8 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from txmiddleware.guard import guard_of
-from txmiddleware.manager import this_thread
-from txmiddleware.scope import forget_scope
+from txmiddleware.thread import forget_scope, this_thread
 
 _watched: weakref.WeakKeyDictionary[Any, Callable[[Any], None]] = weakref.WeakKeyDictionary()
 _kept: list[tuple[Any, Callable[[Any], None]]] = []

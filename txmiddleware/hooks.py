@@ -5,7 +5,7 @@ from __future__ import annotations
 from transaction.interfaces import ITransaction
 
 from txmiddleware.guard import Callback, current_transaction, guard_of, run
-from txmiddleware.scope import has_joined, is_managed
+from txmiddleware.thread import has_joined, is_managed
 
 
 def _is_idle(txn: ITransaction) -> bool:

@@ -7,9 +7,8 @@ from typing import Any
 
 from txmiddleware.conf import conf
 from txmiddleware.guard import guard_of
-from txmiddleware.manager import this_thread
-from txmiddleware.scope import current_scope, has_joined, is_managed
 from txmiddleware.streaming import note_handler
+from txmiddleware.thread import current_scope, has_joined, is_managed, this_thread
 
 logger = logging.getLogger("txmiddleware")
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any, Protocol
+from typing import Protocol
 
-import transaction
 from transaction import TransactionManager
 from transaction.interfaces import ITransaction
 
@@ -81,19 +79,3 @@ class WaitedForManager(TransactionManager):  # type: ignore[misc]
         """``owner`` has ended, and there was no transaction."""
         if self.owner is owner:
             self.owner = None
-
-
-class _Thread(threading.local):
-    """``manager`` is the transaction manager of the current thread."""
-
-    manager: WaitedForManager
-
-    def __init__(self) -> None:
-        # The object stays the same, since others may hold it, as transaction.manager does.
-        manager: Any = transaction.manager.manager
-        manager.__class__ = WaitedForManager
-        manager.waiting = []
-        self.manager = manager
-
-
-this_thread = _Thread()

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, TypeVar
 
-from txmiddleware.scope import begin, current_scope
+from txmiddleware.scope import begin
 from txmiddleware.tasks import Opened, enter_line, note_opened, refuse_overlap
+from txmiddleware.thread import current_scope
 from txmiddleware.uninterrupted import in_thread
 
 ATTEMPTS = "_txmiddleware_attempts"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Any
 
-import transaction
 from transaction.interfaces import ITransaction
 
 from txmiddleware.data_manager import LOST, DatabaseDataManager
+from txmiddleware.databases import enlist_databases
 from txmiddleware.guard import (
     UNTOUCHED,
     Guard,
@@ -18,79 +17,13 @@ from txmiddleware.guard import (
     guard_of,
     quietly,
 )
-from txmiddleware.manager import this_thread
 from txmiddleware.retryable import retry_reason
+from txmiddleware.thread import has_joined, this_thread
 
 if TYPE_CHECKING:
     from txmiddleware.timeout import Budget
 
 logger = logging.getLogger("txmiddleware")
-
-
-class _Watcher:
-    """Notes which transaction of its thread was begun explicitly (``ISynchronizer``)."""
-
-    def __init__(self) -> None:
-        self.begun: ITransaction | None = None
-        self.is_watching = False
-
-    def newTransaction(self, txn: ITransaction) -> None:
-        # Called for begin(), not where get() makes a transaction by itself; and at registration,
-        # for one that there is, however it came to be.
-        if self.is_watching:
-            self.begun = txn
-            guard_of(txn).refuse_begin()
-
-    def beforeCompletion(self, txn: ITransaction) -> None:
-        pass
-
-    def afterCompletion(self, txn: ITransaction) -> None:
-        self.begun = None
-
-
-class _Thread(threading.local):
-    """What txmiddleware knows of the current thread."""
-
-    def __init__(self) -> None:
-        self.scope: Scope | None = None  # the innermost scope that is open
-        self.watcher = _Watcher()  # the manager holds it weakly
-        transaction.manager.registerSynch(self.watcher)
-        self.watcher.is_watching = True
-
-
-_thread = _Thread()
-
-
-def watch() -> None:
-    """Note from now on which transactions of this thread are begun explicitly."""
-    _thread.watcher  # noqa: B018  (the first access in a thread registers its watcher)
-
-
-def is_managed() -> bool:
-    """Whether an explicit scope is open in this thread.
-
-    That is :class:`~txmiddleware.middleware.TransactionMiddleware`, :func:`commit_on_success`,
-    ``with transaction.manager`` or ``transaction.begin()``: somebody has promised to commit or
-    abort what is done now.
-    """
-    return _thread.scope is not None or _thread.watcher.begun is not None
-
-
-def has_joined(txn: ITransaction) -> bool:
-    """Whether any resource takes part in ``txn``."""
-    # ITransaction has no public way to ask.
-    return bool(txn._resources)
-
-
-def current_scope() -> Scope | None:
-    """The innermost scope that is open in this thread."""
-    return _thread.scope
-
-
-def forget_scope() -> None:
-    """Have this thread be in no scope, in a process that has only inherited it."""
-    _thread.scope = None
-    _thread.watcher.begun = None
 
 
 class Scope:
@@ -112,12 +45,12 @@ class Scope:
         self._is_committed = False
         self._savepoint: Any = None
         self.guard: Guard | Untouched = UNTOUCHED
-        self._outer: tuple[Scope | None, str | None] = _thread.scope, None
+        self._outer: tuple[Scope | None, str | None] = this_thread.scope, None
         # As long as nobody asks for the transaction there is none.
-        self.owns = _thread.scope is None and this_thread.manager.own(self)
+        self.owns = this_thread.scope is None and this_thread.manager.own(self)
         if not self.owns:
             self._take_part(savepoint)
-        _thread.scope = self
+        this_thread.scope = self
         self._budget = budget
         if budget is not None:
             budget.open()
@@ -125,16 +58,16 @@ class Scope:
     def _take_part(self, savepoint: bool) -> None:
         """Begin where the thread has a transaction already, or something that belongs to one."""
         manager = this_thread.manager
-        if manager.is_free and _thread.scope is None:
+        if manager.is_free and this_thread.scope is None:
             self.owns = True
         else:
             txn = current_transaction()
-            self.owns = not has_joined(txn) and _thread.watcher.begun is None
+            self.owns = not has_joined(txn) and this_thread.watcher.begun is None
         if self.owns:
             self.admit(manager.begin())
             return
         self.guard = guard_of(txn)
-        self._outer = _thread.scope, self.guard.borrower
+        self._outer = this_thread.scope, self.guard.borrower
         if savepoint or _is_test_case(txn):
             self._savepoint = make_savepoint(txn)
         self.guard.borrower = self.name
@@ -267,7 +200,7 @@ class Scope:
 
     def _close(self) -> None:
         self.is_over = True
-        _thread.scope, borrower = self._outer
+        this_thread.scope, borrower = self._outer
         if isinstance(self.guard, Guard):
             self.guard.borrower = borrower
         else:
@@ -320,7 +253,5 @@ def begin(name: str, *, savepoint: bool = False, budget: Budget | None = None) -
 
     ``budget`` is the time that the statements in it have.
     """
-    from txmiddleware.databases import enlist_databases
-
     enlist_databases()
     return Scope(name, savepoint=savepoint, budget=budget)

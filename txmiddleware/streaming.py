@@ -14,7 +14,8 @@ from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponseBase
 
 from txmiddleware.exceptions import TransactionManagementError
-from txmiddleware.scope import Scope, current_scope
+from txmiddleware.scope import Scope
+from txmiddleware.thread import current_scope
 from txmiddleware.uninterrupted import in_thread
 
 logger = logging.getLogger("txmiddleware")

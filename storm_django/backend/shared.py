@@ -28,8 +28,8 @@ from txmiddleware.data_manager import ENDED, LOST
 from txmiddleware.databases import Participant
 from txmiddleware.exceptions import TransactionManagementError
 from txmiddleware.guard import Guard, current_transaction, guard_of
-from txmiddleware.manager import WaitedForManager, this_thread
-from txmiddleware.scope import is_managed, watch
+from txmiddleware.manager import WaitedForManager
+from txmiddleware.thread import is_managed, this_thread, watch
 
 
 class StoreWrapper(Participant):

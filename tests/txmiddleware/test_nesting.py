@@ -37,7 +37,7 @@ from tests.txmiddleware.nesting import (
 )
 from tests.txmiddleware.urls import views
 from txmiddleware import commit_on_success, is_managed
-from txmiddleware.scope import current_scope
+from txmiddleware.thread import current_scope
 
 CASES = int(os.environ.get("NESTING_CASES", "150"))
 SEED = int(os.environ.get("NESTING_SEED", "1"))

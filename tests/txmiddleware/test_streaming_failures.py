@@ -29,7 +29,7 @@ from tests.storm_django.models import Entry, StormEntry
 from tests.txmiddleware.asgi import Exchange
 from tests.txmiddleware.urls import views
 from txmiddleware import attempts, commit_on_success, is_managed
-from txmiddleware.scope import current_scope
+from txmiddleware.thread import current_scope
 
 
 class Oops(Exception):

@@ -1,0 +1,86 @@
+"""What txmiddleware knows of the current thread."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import transaction
+from transaction.interfaces import ITransaction
+
+from txmiddleware.guard import guard_of
+from txmiddleware.manager import WaitedForManager
+
+if TYPE_CHECKING:
+    from txmiddleware.scope import Scope
+
+
+class _Watcher:
+    """Notes which transaction of its thread was begun explicitly (``ISynchronizer``)."""
+
+    def __init__(self) -> None:
+        self.begun: ITransaction | None = None
+        self.is_watching = False
+
+    def newTransaction(self, txn: ITransaction) -> None:
+        # Called for begin(), not where get() makes a transaction by itself; and at registration,
+        # for one that there is, however it came to be.
+        if self.is_watching:
+            self.begun = txn
+            guard_of(txn).refuse_begin()
+
+    def beforeCompletion(self, txn: ITransaction) -> None:
+        pass
+
+    def afterCompletion(self, txn: ITransaction) -> None:
+        self.begun = None
+
+
+class _Thread(threading.local):
+    """The first access in a thread begins to watch its transactions."""
+
+    def __init__(self) -> None:
+        # The object stays the same, since others may hold it, as transaction.manager does.
+        manager: Any = transaction.manager.manager
+        manager.__class__ = WaitedForManager
+        manager.waiting = []
+        self.manager: WaitedForManager = manager
+        self.scope: Scope | None = None  # the innermost that is open
+        self.watcher = _Watcher()  # the manager holds it weakly
+        transaction.manager.registerSynch(self.watcher)
+        self.watcher.is_watching = True
+
+
+this_thread = _Thread()
+
+
+def watch() -> None:
+    """Note from now on which transactions of this thread are begun explicitly."""
+    this_thread.watcher  # noqa: B018
+
+
+def is_managed() -> bool:
+    """Whether an explicit scope is open in this thread.
+
+    That is :class:`~txmiddleware.middleware.TransactionMiddleware`, :func:`commit_on_success`,
+    ``with transaction.manager`` or ``transaction.begin()``: somebody has promised to commit or
+    abort what is done now.
+    """
+    return this_thread.scope is not None or this_thread.watcher.begun is not None
+
+
+def has_joined(txn: ITransaction) -> bool:
+    """Whether any resource takes part in ``txn``."""
+    # ITransaction has no public way to ask.
+    return bool(txn._resources)
+
+
+def current_scope() -> Scope | None:
+    """The innermost scope that is open in this thread."""
+    return this_thread.scope
+
+
+def forget_scope() -> None:
+    """Have this thread be in no scope, in a process that has only inherited it."""
+    this_thread.scope = None
+    this_thread.watcher.begun = None
