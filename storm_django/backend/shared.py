@@ -302,9 +302,8 @@ class StoreWrapper(Participant):
 
     def _stop_waiting(self) -> None:
         if self._waits_on is not None:
-            waiting = self._waits_on.waiting
-            if self in waiting:  # and not taken in
-                waiting.remove(self)
+            if self in self._waits_on.waiting:  # and not taken in
+                self._waits_on.waiting.remove(self)
             self._waits_on = None
             self._no_join -= 1
 
