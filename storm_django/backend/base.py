@@ -25,7 +25,7 @@ def DatabaseWrapper(
     except ImportError as error:
         raise ImproperlyConfigured(
             f"the store {store.name!r} needs the driver of {store.vendor}, which can't be "
-            f"imported: {error}"
+            f"imported: {error}; pip install 'storm-django[{store.vendor}]'"
         ) from error
     wrapper: BaseDatabaseWrapper = module.DatabaseWrapper(settings_dict, alias)
     return wrapper
