@@ -49,7 +49,7 @@ class RaceTests(TransactionTestCase):
 
         def run(client: Client, act: Act) -> int:
             try:
-                barrier.wait(timeout=10)
+                barrier.wait(timeout=60)
                 return act(client).status_code
             finally:
                 connections.close_all()
