@@ -117,13 +117,14 @@ class MariaDBServer(PrivateServer):
         if install is None or self.program is None:
             raise SkipTest("mariadbd and mariadb-install-db are not installed here")
         self.uri = f"mysql://root@127.0.0.1:{self.port}/test"
-        data = f"--datadir={folder / 'data'}"
+        # A server that starts removes what others have in its folder for temporary files.
+        folders = (f"--datadir={folder / 'data'}", f"--tmpdir={folder}")
         self.run(
-            *(install, "--no-defaults", data, "--innodb-log-file-size=8M"),
+            *(install, "--no-defaults", *folders, "--innodb-log-file-size=8M"),
             *("--auth-root-authentication-method=normal", "--skip-name-resolve"),
         )
         self.options = (
-            *("--no-defaults", data, "--bind-address=127.0.0.1", f"--port={self.port}"),
+            *("--no-defaults", *folders, "--bind-address=127.0.0.1", f"--port={self.port}"),
             *(f"--socket={folder / 'socket'}", f"--pid-file={folder / 'pid'}"),
             *("--innodb-log-file-size=8M", "--innodb-buffer-pool-size=8M"),
             # It is the server that crashes, not the machine.
