@@ -137,9 +137,11 @@ class Participant(BaseDatabaseWrapper):
 
     def join(self) -> None:
         """Take part in the thread's transaction, if this is the thread's connection."""
-        if self._no_join or not self.is_current():
-            return
         scope = this_thread.scope
+        if self._no_join or not (
+            (scope is not None and self in scope.databases) or self.is_current()
+        ):
+            return
         manager_class = self.data_manager_class
         alone = scope is not None and scope.is_empty and not manager_class.is_two_phase
         self._no_join += 1
@@ -198,9 +200,10 @@ def enlist(connection: Any) -> None:
         del connection.connect
 
 
-def enlist_databases() -> None:
-    """:func:`enlist` the databases named by ``TX_DATABASES`` in this thread."""
-    for alias in conf.databases:
-        connection: Any = connections[alias]
+def enlist_databases() -> list[Any]:
+    """:func:`enlist` this thread's connections to the databases named by ``TX_DATABASES``."""
+    found = [connections[alias] for alias in conf.databases]
+    for connection in found:
         if not isinstance(connection, Participant) or "connect" in connection.__dict__:
             enlist(connection)
+    return found

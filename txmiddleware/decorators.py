@@ -13,7 +13,7 @@ from typing import Any, TypeVar, overload
 
 from txmiddleware.exceptions import TransactionManagementError, TransactionRequired
 from txmiddleware.guard import current_transaction
-from txmiddleware.scope import Scope, begin, make_savepoint, rollback_to, send_pending
+from txmiddleware.scope import Scope, make_savepoint, rollback_to, send_pending
 from txmiddleware.tasks import Opened, enter_line, note_opened, refuse_overlap
 from txmiddleware.thread import current_scope, is_managed
 from txmiddleware.uninterrupted import in_thread
@@ -46,7 +46,7 @@ def _inner(scope: Scope, savepoint: bool) -> Iterator[None]:
 
 @contextmanager
 def _outermost(name: str, savepoint: bool) -> Iterator[None]:
-    scope = begin(name, savepoint=savepoint)
+    scope = Scope(name, savepoint=savepoint)
     try:
         yield
     except BaseException as failure:

@@ -8,7 +8,7 @@ from typing import Any
 from txmiddleware.conf import conf
 from txmiddleware.guard import guard_of
 from txmiddleware.streaming import note_handler
-from txmiddleware.thread import current_scope, has_joined, is_managed, this_thread
+from txmiddleware.thread import has_joined, is_managed, this_thread
 
 logger = logging.getLogger("txmiddleware")
 
@@ -23,7 +23,7 @@ def abort_leftovers(**kwargs: Any) -> None:
     """
     if conf.holds_streams:
         note_handler(kwargs.get("sender"))
-    scope = current_scope()
+    scope = this_thread.scope
     if scope is not None:
         if scope.is_held:
             logger.warning(

@@ -18,7 +18,7 @@ from txmiddleware.conf import conf
 from txmiddleware.observe import Attempt, attempt_of, install
 from txmiddleware.replay import Replay
 from txmiddleware.retry import ATTEMPTS, pause
-from txmiddleware.scope import begin
+from txmiddleware.scope import Scope
 from txmiddleware.streaming import can_hold, hold
 from txmiddleware.tasks import Opened, enter_line, note_opened, refuse_overlap
 from txmiddleware.timeout import Budget
@@ -208,7 +208,7 @@ class TransactionMiddleware:
 
 
 def _begin(request: HttpRequest, replay: Replay, number: int, budget: Budget | None) -> Attempt:
-    scope = begin(f"{request.method} {request.path}", savepoint=True, budget=budget)
+    scope = Scope(f"{request.method} {request.path}", savepoint=True, budget=budget)
     return Attempt(request, scope, replay, number, conf.attempts, budget)
 
 

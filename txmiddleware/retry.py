@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, TypeVar
 
-from txmiddleware.scope import begin
+from txmiddleware.scope import Scope
 from txmiddleware.tasks import Opened, enter_line, note_opened, refuse_overlap
 from txmiddleware.thread import current_scope
 from txmiddleware.uninterrupted import in_thread
@@ -76,7 +76,7 @@ def _run(number: int, name: str, func: Callable[[], Any]) -> Any:
     if current_scope() is not None:
         return func()
     for attempt in itertools.count(1):
-        scope = begin(name)
+        scope = Scope(name)
         try:
             try:
                 result = func()
@@ -95,7 +95,7 @@ def _begin_for_task(name: str) -> Opened | None:
     """Begin a scope; None inside of another."""
     is_outermost = current_scope() is None
     refuse_overlap(can_undo=is_outermost)
-    return note_opened(begin(name)) if is_outermost else None
+    return note_opened(Scope(name)) if is_outermost else None
 
 
 def _undo(opened: Opened | None, gone: BaseException) -> None:

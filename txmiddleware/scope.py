@@ -27,17 +27,19 @@ logger = logging.getLogger("txmiddleware")
 
 
 class Scope:
-    """One scope of a thread, outermost or nested. Use :func:`begin`.
+    """One scope of a thread, outermost or nested; ``name`` stands for it in messages.
 
     If the thread has no transaction yet the scope begins one, and ends it. If somebody else has
     (an outermost ``atomic()`` on a store, Storm code, ``transaction.begin()``), the scope takes
     part in that one: its success leaves the commit to the other, its failure dooms. In a
     ``TestCase`` the transaction is the test's, which wants to see what a request would have
-    left behind; so there the scope opens a savepoint.
+    left behind; so there the scope opens a savepoint. ``budget`` is the time that the statements
+    in it have.
     """
 
     def __init__(self, name: str, *, savepoint: bool = False, budget: Budget | None = None) -> None:
         self.name = name
+        self.databases = enlist_databases()
         self.members: list[DatabaseDataManager] = []  # that joined since the scope began
         self.retry_reason: str | None = None  # why another attempt may do better
         self.is_over = False
@@ -246,12 +248,3 @@ def rollback_to(savepoint: Any, guard: Guard | Untouched, failure: BaseException
         # inner work alone, so all of it has to go.
         logger.exception("could not roll back to the savepoint of an inner scope")
         guard.doom(failure)
-
-
-def begin(name: str, *, savepoint: bool = False, budget: Budget | None = None) -> Scope:
-    """Open a scope in this thread; ``name`` stands for it in messages.
-
-    ``budget`` is the time that the statements in it have.
-    """
-    enlist_databases()
-    return Scope(name, savepoint=savepoint, budget=budget)
