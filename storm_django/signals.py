@@ -42,6 +42,8 @@ class SignallingStore(Store):
             del self._kept, self._done
         for signal, instance, values in done:
             signal.send(sender=type(instance), instance=instance, store=self, **values)
+        if self._dirty:  # what a receiver has changed is sent too, as after Storm's own hooks
+            self.flush()
 
     def _set_dirty(self, obj_info: Any) -> None:
         super()._set_dirty(obj_info)

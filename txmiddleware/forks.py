@@ -7,6 +7,7 @@ ends the session of its parent. So the child forgets what it has inherited and o
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import weakref
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typing import Any
 
 from txmiddleware.guard import guard_of
 from txmiddleware.thread import forget_scope, this_thread
+
+logger = logging.getLogger("txmiddleware")
 
 _watched: weakref.WeakKeyDictionary[Any, Callable[[Any], None]] = weakref.WeakKeyDictionary()
 _kept: list[tuple[Any, Callable[[Any], None]]] = []
@@ -52,15 +55,17 @@ def forget_connection(wrapper: Any) -> bool:
     """
     raw_connection = wrapper.connection
     is_sqlite = wrapper.vendor == "sqlite"
+    in_memory = is_sqlite and wrapper.creation.is_in_memory_db(wrapper.settings_dict["NAME"])
     is_locked = False
-    if raw_connection is None:
-        pass
-    elif is_sqlite and wrapper.creation.is_in_memory_db(wrapper.settings_dict["NAME"]):
-        raw_connection.rollback()
-    else:
-        is_locked = is_sqlite and raw_connection.in_transaction
-        disown(raw_connection)
-        wrapper.connection = None
+    if raw_connection is not None:
+        with suppress(*_errors_of(raw_connection)):  # it is closed if its thread has ended
+            if in_memory:
+                raw_connection.rollback()
+            elif is_sqlite:
+                is_locked = raw_connection.in_transaction
+        if not in_memory:
+            disown(raw_connection)
+            wrapper.connection = None
     wrapper.autocommit = wrapper.connection is not None
     wrapper.in_atomic_block = wrapper.closed_in_transaction = wrapper.needs_rollback = False
     wrapper.atomic_blocks = []
@@ -92,7 +97,10 @@ def _before() -> None:
 def _in_child() -> None:
     _forget_transaction()
     for owner, forget in _kept:
-        forget(owner)
+        try:
+            forget(owner)
+        except Exception:
+            logger.exception("%r may still use what the parent process opened", owner)
     _kept.clear()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from transaction.interfaces import ITransaction
 
-from txmiddleware.data_manager import LOST, DatabaseDataManager
+from txmiddleware.data_manager import ACTIVE, LOST, DatabaseDataManager
 from txmiddleware.databases import enlist_databases
 from txmiddleware.guard import (
     UNTOUCHED,
@@ -115,7 +115,7 @@ class Scope:
                 raise error
         try:
             if not self._commit_alone():
-                self.guard.commit()
+                self._commit_all()
         except BaseException as error:
             if not any(member.committed for member in self.members):
                 self.retry_reason = self.guard.retry_reason or retry_reason(error)
@@ -145,14 +145,25 @@ class Scope:
         (member,) = self.members
         try:
             member.tpc_begin(None)  # a flush may make others join
-            if self.guard is UNTOUCHED and not member.connection.run_on_commit:
+            if self.guard is not UNTOUCHED or member.connection.run_on_commit:
+                current_transaction()
+            elif member.status == ACTIVE:  # not in a child process
                 member.commit_in_vote()
-                return True
-            current_transaction()
         except BaseException:
             self._abort_own()
             raise
-        return False
+        return self.guard is UNTOUCHED  # others may have joined only now
+
+    def _commit_all(self) -> None:
+        try:
+            send_pending(current_transaction())
+            error = self.guard.obstacle()  # code that the flush has called may doom
+            if error is not None:
+                raise error
+        except BaseException:
+            self._abort_own()
+            raise
+        self.guard.commit()
 
     def _abort_own(self) -> None:
         if isinstance(self.guard, Guard):

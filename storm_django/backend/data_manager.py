@@ -25,7 +25,6 @@ class StoreDataManager(DatabaseDataManager):
         self.is_djangos = False  # joined by an outermost atomic(), which ends this part itself
         self.is_apart = False  # and somebody else ends the transaction
         self.uses_store = False  # Storm has sent a statement, or begun an object's life
-        self._known_store = connection.store  # with objects from before, perhaps
         self.store_is_told = False  # the store's own commit() or rollback() is ending this part
 
     def begin_for_django(self) -> None:
@@ -41,26 +40,44 @@ class StoreDataManager(DatabaseDataManager):
 
     def end_for_django(self, *, failed: bool) -> None:
         """The outermost block ends: commit, or roll back, what it owns."""
-        obstacle = None if failed else self.guard.obstacle()
-        if self.guard.ended_by_other or self.is_apart:
-            if not failed and obstacle is None:
-                self.send_pending()
-            self.end(failed=failed or obstacle is not None)
-            if not self.is_apart:
-                self.guard.disown()
-        elif failed or obstacle is not None:
-            self.guard.abort()
-            self._leave_callbacks()
-        else:
-            self.guard.commit()
-            self._leave_callbacks()
-        if obstacle is not None:
-            raise obstacle
+        try:
+            if not failed:
+                self._send_pending_inside()
+                obstacle = self.guard.obstacle()
+                if obstacle is not None:
+                    raise obstacle
+            self._end_part_of_django(failed=failed)
+        except BaseException:
+            if self.status != ENDED:
+                self._end_part_of_django(failed=True)
+            self.connection.run_on_commit = []  # Django does so in rollback() only
+            raise
 
-    def _leave_callbacks(self) -> None:
-        """Have the connection run them where it runs Django's: back in autocommit."""
-        self.connection._ended_guard = self.guard
-        self.connection.run_commit_hooks_on_set_autocommit_on = True
+    def _send_pending_inside(self) -> None:
+        """Flush as inside of the block, which is where receivers of signals expect to be."""
+        state = self.connection.__dict__
+        state["in_atomic_block"] = True  # Django has closed it already
+        try:
+            self.send_pending()
+        finally:
+            state["in_atomic_block"] = False
+
+    def _end_part_of_django(self, *, failed: bool) -> None:
+        guard = self.guard
+        if guard.ended_by_other or self.is_apart:
+            self.end(failed=failed)
+            if not self.is_apart:
+                guard.disown()
+            return
+        try:
+            if failed:
+                guard.abort()
+            else:
+                guard.commit()
+        finally:
+            # The callbacks run where the connection runs Django's: back in autocommit.
+            self.connection._ended_guards.append(guard)
+            self.connection.run_commit_hooks_on_set_autocommit_on = True
 
     @property
     def is_test_case(self) -> bool:
@@ -86,7 +103,10 @@ class StoreDataManager(DatabaseDataManager):
     @property
     def involves_store(self) -> bool:
         """Whether Storm has a part in this, and not Django alone."""
-        return self.uses_store or bool(self._known_store is not None and self._known_store._dirty)
+        if self.uses_store:
+            return True
+        store = self.connection.store  # of this thread, which may not be that of the block
+        return store is not None and bool(store._dirty)
 
     def send_pending(self) -> None:
         """Flush the store, before a savepoint."""

@@ -43,7 +43,6 @@ class StoreWrapper(Participant):
     cursor_class: type[CursorWrapper] = CoherentCursor
     debug_cursor_class: type[CursorDebugWrapper] = CoherentDebugCursor
     _data_manager: StoreDataManager | None
-    _ended_guard: Guard | None = None
     _waits_on: WaitedForManager | None = None  # in a block of Django that is not a part of any
     _leaving_store: Store | None = None  # removed from ZStorm in the transaction that it is in
     store_database_class: ClassVar[type[Database]]
@@ -57,6 +56,7 @@ class StoreWrapper(Participant):
             settings_dict["STORE"] = self.store_settings.as_dict()
         # The store connections of other threads too, where a wrapper is handed to one.
         self._borrowers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._ended_guards: list[Guard] = []
         watch()
         super().__init__(settings_dict, alias)
 
@@ -138,7 +138,7 @@ class StoreWrapper(Participant):
     def after_fork(self) -> None:
         forget_connection(self)
         self._stop_waiting()
-        self._ended_guard = None
+        self._ended_guards = []
         super().after_fork()
         if self.connection is None:
             for borrower in tuple(self._borrowers):
@@ -309,10 +309,9 @@ class StoreWrapper(Participant):
 
     def run_and_clear_commit_hooks(self) -> None:
         super().run_and_clear_commit_hooks()
-        if self._ended_guard is not None:
+        while self._ended_guards:
             # The thread is idle only now: the callbacks can use the database.
-            guard, self._ended_guard = self._ended_guard, None
-            guard.run_callbacks()
+            self._ended_guards.pop(0).run_callbacks()
 
     def _restart_transaction(self) -> None:
         self.reset_store()

@@ -190,6 +190,43 @@ class ForkTest(TransactionTestCase):
                     self.assertEqual(names(), {**rows(child=4, parent=2), "changed": 1})
 
     @skipUnlessDBFeature("has_select_for_update")
+    def test_a_child_that_leaves_the_scope_of_its_parent_ends_nothing(self) -> None:
+        scope = commit_on_success()
+        scope.__enter__()
+        Entry.objects.create(name="parent")
+
+        def leave(write: bool) -> list[Any]:
+            if write:
+                get_store().add(StormEntry("child"))
+                get_store().flush()
+            scope.__exit__(None, None, None)
+            connected = connection.connection is not None
+            transaction.abort()
+            return [connected, names()]
+
+        self.assertEqual(in_child(lambda: leave(write=True)), [True, {}])
+        self.assertEqual(in_child(lambda: leave(write=False)), [False, {}])
+        scope.__exit__(None, None, None)
+        self.assertEqual(names(), {"parent": 1})
+
+    def test_a_thread_that_has_ended_keeps_nothing_from_being_forgotten(self) -> None:
+        inside = []
+
+        def work() -> None:
+            with django_transaction.atomic():
+                Entry.objects.count()
+                inside.append(in_child(lambda: connection.in_atomic_block))
+
+        gc.collect()
+        gc.disable()  # the wrapper of the first thread is garbage then, and its connection closed
+        self.addCleanup(gc.enable)
+        for target in (Entry.objects.count, work):
+            thread = threading.Thread(target=target)
+            thread.start()
+            thread.join()
+        self.assertEqual(inside, [False])
+
+    @skipUnlessDBFeature("has_select_for_update")
     def test_the_workers_of_a_pool_leave_the_transaction_of_their_parent_alone(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
