@@ -64,14 +64,14 @@ class DatabaseDataManager:
 
     is_two_phase = False
     transaction_manager = transaction.manager
+    status = ACTIVE
+    committed = False  # or whether it may be
 
     def __init__(self, connection: Participant, guard: Guard | None) -> None:
         self.connection = connection
         self._guard = guard
         self._thread_manager = this_thread.manager
-        self.status = ACTIVE
         self.atomic: Atomic | None = None
-        self.committed = False  # or whether it may be
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.connection.alias!r} {self.status}>"

@@ -117,8 +117,8 @@ class Participant(BaseDatabaseWrapper):
     def _join_if_due(self) -> None:
         manager = self._data_manager
         if manager is None:
-            if is_managed():
-                self.join()
+            if this_thread.scope is not None or this_thread.watcher.begun is not None:
+                self.join()  # is_managed(), without the call
         elif manager.status is LOST and not is_managed():
             # Its blocks had to end first, and nobody else will clear up.
             with self._joining_suspended():

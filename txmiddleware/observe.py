@@ -26,6 +26,9 @@ from txmiddleware.timeout import Budget
 class Attempt:
     """One handling of a request. The request's attribute ``tx_attempt`` is its number."""
 
+    failure: BaseException | None = None  # the first that became a response
+    is_over = False  # the transaction ended before the view
+
     def __init__(
         self,
         request: HttpRequest,
@@ -40,8 +43,6 @@ class Attempt:
         self.number = number  # 1, 2, ...
         self.limit = limit  # the number of the last one
         self.budget = budget  # of all attempts
-        self.failure: BaseException | None = None  # the first that became a response
-        self.is_over = False  # the transaction ended before the view
         request._txmiddleware_attempt = self  # type: ignore[attr-defined]
         request.tx_attempt = number  # type: ignore[attr-defined]
 

@@ -37,19 +37,21 @@ class Scope:
     in it have.
     """
 
+    retry_reason: str | None = None  # why another attempt may do better
+    is_over = False
+    is_held = False  # the body of a response ends it
+    guard: Guard | Untouched = UNTOUCHED
+    _is_committed = False
+    _savepoint: Any = None
+
     def __init__(self, name: str, *, savepoint: bool = False, budget: Budget | None = None) -> None:
         self.name = name
         self.databases = enlist_databases()
         self.members: list[DatabaseDataManager] = []  # that joined since the scope began
-        self.retry_reason: str | None = None  # why another attempt may do better
-        self.is_over = False
-        self.is_held = False  # the body of a response ends it
-        self._is_committed = False
-        self._savepoint: Any = None
-        self.guard: Guard | Untouched = UNTOUCHED
-        self._outer: tuple[Scope | None, str | None] = this_thread.scope, None
+        outer = this_thread.scope
+        self._outer: tuple[Scope | None, str | None] = outer, None
         # As long as nobody asks for the transaction there is none.
-        self.owns = this_thread.scope is None and this_thread.manager.own(self)
+        self.owns = outer is None and this_thread.manager.own(self)
         if not self.owns:
             self._take_part(savepoint)
         this_thread.scope = self

@@ -31,7 +31,7 @@ class CoherentCursorMixin:
             db.after_statement(sql, failed=True)
             raise
         manager = db._data_manager
-        if manager is not None and manager.involves_store:
+        if manager is not None and manager.uses_store:
             db.after_statement(sql, params, self.cursor.rowcount)
         return result
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from transaction.interfaces import ITransaction
 
+from storm_django.stores import existing_store
 from txmiddleware.data_manager import ACTIVE, ENDED, DatabaseDataManager
-from txmiddleware.guard import Guard
 
 if TYPE_CHECKING:
     from storm_django.backend.shared import StoreWrapper
@@ -19,13 +19,10 @@ class StoreDataManager(DatabaseDataManager):
     """The part of a store and of Django's wrapper around its connection, in one transaction."""
 
     connection: StoreWrapper
-
-    def __init__(self, connection: StoreWrapper, guard: Guard | None) -> None:
-        super().__init__(connection, guard)
-        self.is_djangos = False  # joined by an outermost atomic(), which ends this part itself
-        self.is_apart = False  # and somebody else ends the transaction
-        self.uses_store = False  # Storm has sent a statement, or begun an object's life
-        self.store_is_told = False  # the store's own commit() or rollback() is ending this part
+    is_djangos = False  # joined by an outermost atomic(), which ends this part itself
+    is_apart = False  # and somebody else ends the transaction
+    uses_store = False  # Storm has sent a statement, or begun an object's life
+    store_is_told = False  # the store's own commit() or rollback() is ending this part
 
     def begin_for_django(self) -> None:
         """Join for Django, which has just left autocommit and will commit or roll back itself.
@@ -105,7 +102,8 @@ class StoreDataManager(DatabaseDataManager):
         """Whether Storm has a part in this, and not Django alone."""
         if self.uses_store:
             return True
-        store = self.connection.store  # of this thread, which may not be that of the block
+        # That of this thread, which may not be that of the block.
+        store = existing_store(self.connection.store_settings.name)
         return store is not None and bool(store._dirty)
 
     def send_pending(self) -> None:
