@@ -184,19 +184,24 @@ class DatabaseDataManager:
             raise TransactionManagementError("the transaction was aborted by other code")
         if self.status == ENDED:
             return
-        if self.connection.needs_rollback or self.connection.closed_in_transaction:
-            raise TransactionManagementError(
-                f"the transaction on database {self.connection.alias!r} can't be committed: an "
-                f"error in an atomic block without savepoint, set_rollback(True) or a closed "
-                f"connection asks for a rollback"
-            ) from getattr(self.connection, "rollback_exc", None)
+        self.refuse_unfit()
         if not self.is_on_top:
             raise TransactionManagementError(
                 f"transaction.commit() was called inside an atomic() block on database "
                 f"{self.connection.alias!r}; call it outside"
             )
-        if self.connection.vendor == "postgresql":
-            refuse_failed(self.connection)
+
+    def refuse_unfit(self) -> None:
+        """Raise ``TransactionManagementError`` if a commit would be a rollback."""
+        connection = self.connection
+        if connection.needs_rollback or connection.closed_in_transaction:
+            raise TransactionManagementError(
+                f"the transaction on database {connection.alias!r} can't be committed: an "
+                f"error in an atomic block without savepoint, set_rollback(True) or a closed "
+                f"connection asks for a rollback"
+            ) from getattr(connection, "rollback_exc", None)
+        if connection.vendor == "postgresql":
+            refuse_failed(connection)
 
     @property
     def commits_in_one_phase(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from transaction._transaction import Status
 from transaction.interfaces import ITransaction
 
 from txmiddleware.data_manager import ACTIVE, LOST, DatabaseDataManager
@@ -43,6 +44,7 @@ class Scope:
     guard: Guard | Untouched = UNTOUCHED
     _is_committed = False
     _savepoint: Any = None
+    _doomed_before: tuple[bool, BaseException | None] | None = None  # in a TestCase
 
     def __init__(self, name: str, *, savepoint: bool = False, budget: Budget | None = None) -> None:
         self.name = name
@@ -72,8 +74,11 @@ class Scope:
             return
         self.guard = guard_of(txn)
         self._outer = this_thread.scope, self.guard.borrower
-        if savepoint or _is_test_case(txn):
+        is_test_case = _is_test_case(txn)
+        if savepoint or is_test_case:
             self._savepoint = make_savepoint(txn)
+        if is_test_case:
+            self._doomed_before = txn.isDoomed(), self.guard.failure
         self.guard.borrower = self.name
 
     def admit(self, txn: ITransaction) -> None:
@@ -132,7 +137,10 @@ class Scope:
     def _end_inner(self) -> None:
         try:
             if self._savepoint is not None:
-                send_pending(current_transaction())
+                txn = current_transaction()
+                send_pending(txn)
+                if self._doomed_before is not None:
+                    self._refuse_unfit(txn)
         except BaseException as failure:
             self._leave(failed=True, failure=failure)
             raise
@@ -150,22 +158,46 @@ class Scope:
             if self.guard is not UNTOUCHED or member.connection.run_on_commit:
                 current_transaction()
             elif member.status == ACTIVE:  # not in a child process
+                self._refuse_late()
                 member.commit_in_vote()
-        except BaseException:
-            self._abort_own()
+        except BaseException as error:
+            self._abort_failed(error)
             raise
         return self.guard is UNTOUCHED  # others may have joined only now
 
     def _commit_all(self) -> None:
         try:
             send_pending(current_transaction())
-            error = self.guard.obstacle()  # code that the flush has called may doom
-            if error is not None:
-                raise error
-        except BaseException:
-            self._abort_own()
+            self._refuse_late()
+            obstacle = self.guard.obstacle()  # code that the flush has called may doom
+            if obstacle is not None:
+                raise obstacle
+        except BaseException as error:
+            self._abort_failed(error)
             raise
         self.guard.commit()
+
+    def _refuse_unfit(self, txn: ITransaction) -> None:
+        """Raise what would keep an owner from committing, in a ``TestCase``, which will not."""
+        self._refuse_late()
+        obstacle = self.guard.obstacle()
+        if obstacle is not None:
+            raise obstacle
+        for resource in txn._resources:
+            refuse_unfit = getattr(resource, "refuse_unfit", None)
+            if refuse_unfit is not None:
+                refuse_unfit()
+
+    def _refuse_late(self) -> None:
+        """Raise ``TransactionTimeout`` if the last flush came too late, and has hidden it."""
+        if self._budget is not None and self._budget.is_exceeded:
+            raise self._budget.error()
+
+    def _abort_failed(self, error: BaseException) -> None:
+        """Abort what could not be committed."""
+        if isinstance(self.guard, Guard) and not self.guard.ended_by_other:
+            self.guard.retry_reason = retry_reason(error, self.transaction)
+        self._abort_own()
 
     def _abort_own(self) -> None:
         if isinstance(self.guard, Guard):
@@ -207,11 +239,20 @@ class Scope:
                 for member in reversed(self.members):
                     member.leave()
             elif self._savepoint is not None:
-                rollback_to(self._savepoint, self.guard, failure)
+                if rollback_to(self._savepoint, self.guard, failure):
+                    self._restore_doom()
             else:
                 self.guard.doom(failure)
         finally:
             self._close()
+
+    def _restore_doom(self) -> None:
+        """A ``TestCase`` goes on as if the request had had a transaction of its own."""
+        if self._doomed_before is not None and isinstance(self.guard, Guard):
+            was_doomed, self.guard.failure = self._doomed_before
+            txn = self.guard.transaction
+            if txn.isDoomed() and not was_doomed:
+                txn.status = Status.ACTIVE
 
     def _close(self) -> None:
         self.is_over = True
@@ -252,12 +293,14 @@ def send_pending(txn: ITransaction) -> None:
             send()
 
 
-def rollback_to(savepoint: Any, guard: Guard | Untouched, failure: BaseException | None) -> None:
-    """Undo the work since a savepoint; where that fails, doom the transaction instead."""
+def rollback_to(savepoint: Any, guard: Guard | Untouched, failure: BaseException | None) -> bool:
+    """Undo the work since a savepoint, or else doom the transaction; whether it was undone."""
     try:
         savepoint.rollback()
+        return True
     except Exception:
         # The first error is the one to see. Without its savepoint nothing else can undo the
         # inner work alone, so all of it has to go.
         logger.exception("could not roll back to the savepoint of an inner scope")
         guard.doom(failure)
+        return False

@@ -59,8 +59,8 @@ class Budget:
             limit.leave(outer, committed)
 
     def is_behind(self, error: BaseException) -> bool:
-        """Whether ``error`` is that of a statement that was cancelled for its deadline."""
-        return self.left <= 0 and _is_cancelled(error)
+        """Whether ``error`` comes of a statement that was refused or cancelled for its deadline."""
+        return self.is_exceeded or (self.left <= 0 and _is_cancelled(error))
 
     def error(self) -> TransactionTimeout:
         """What to raise past the deadline."""

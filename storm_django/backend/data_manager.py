@@ -40,6 +40,8 @@ class StoreDataManager(DatabaseDataManager):
         try:
             if not failed:
                 self._send_pending_inside()
+                if not self.is_apart:
+                    self.refuse_unfit()
                 obstacle = self.guard.obstacle()
                 if obstacle is not None:
                     raise obstacle
@@ -116,7 +118,9 @@ class StoreDataManager(DatabaseDataManager):
             return
         super().tpc_begin(txn)
         # All resources do this before any commits: a flush that fails fails early.
-        self.send_pending()
+        if self.status == ACTIVE and self.involves_store:
+            self.connection.flush_store()
+            self.refuse_unfit()  # code that the flush has called may have asked for a rollback
 
     def defer_callbacks(self) -> None:
         if not self.is_djangos:  # Django runs them when its block, and with it all, has ended
