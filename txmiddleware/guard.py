@@ -38,6 +38,7 @@ class Guard:
         self.retry_reason: str | None = None  # why a failed commit may succeed the next time
         self.failure: BaseException | None = None  # of the first inner scope that doomed it
         self.ending = False
+        self._committing = False
         self._explicit: bool | None = None  # the manager's mode before refuse_begin()
         self._on_commit: list[tuple[Callback, bool]] = []
         self._on_abort: list[tuple[Callback, bool]] = []
@@ -139,17 +140,29 @@ class Guard:
                 f"itself; remove the call, or make it outside"
             )
         self._refuse_inside("commit")
+        self._refuse_meanwhile("commit")
+        self._committing = True
         try:
             type(self.transaction).commit(self.transaction)
         except BaseException:
             self._allow_begin()  # which gives up what could not be committed
             raise
+        finally:
+            self._committing = False
         self._ended(self._on_commit)
+
+    def before_completion(self) -> None:
+        """Raise what keeps a commit from going on, when the hooks before it have run."""
+        if self._committing:
+            obstacle = self.obstacle()
+            if obstacle is not None:
+                raise obstacle
 
     def _abort(self) -> None:
         if self.owner is not None and not self.ending:
             self.ended_by_other = True
         self._refuse_inside("abort() or begin")
+        self._refuse_meanwhile("abort() or begin")
         try:
             type(self.transaction).abort(self.transaction)
         finally:
@@ -169,6 +182,14 @@ class Guard:
             raise TransactionManagementError(
                 f"transaction.{verb}() was called inside {inside}, whose work it would end too; "
                 f"call it outside, or raise an exception to roll back"
+            )
+
+    def _refuse_meanwhile(self, verb: str) -> None:
+        """Keep a hook, or what a flush calls, from ending what is being committed."""
+        if self._committing:
+            raise TransactionManagementError(
+                f"transaction.{verb}() was called while the transaction was being committed; raise "
+                f"an exception to have it rolled back"
             )
 
     def run_callbacks(self) -> None:
@@ -223,10 +244,15 @@ def run(callbacks: list[tuple[Callback, bool]]) -> None:
 
 def guard_of(txn: ITransaction) -> Guard:
     """The guard of ``txn``, made at the first call."""
+    return existing_guard(txn) or Guard(txn)
+
+
+def existing_guard(txn: ITransaction) -> Guard | None:
+    """The guard of ``txn``, if it has been made."""
     try:
         guard: Guard = txn.data(_KEY)
     except KeyError:
-        guard = Guard(txn)
+        return None
     return guard
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import transaction
 from transaction.interfaces import ITransaction
 
-from txmiddleware.guard import guard_of
+from txmiddleware.guard import existing_guard, guard_of
 from txmiddleware.manager import WaitedForManager
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ class _Watcher:
             guard_of(txn).refuse_begin()
 
     def beforeCompletion(self, txn: ITransaction) -> None:
-        pass
+        guard = existing_guard(txn)
+        if guard is not None:
+            guard.before_completion()
 
     def afterCompletion(self, txn: ITransaction) -> None:
         self.begun = None

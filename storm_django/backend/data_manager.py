@@ -120,7 +120,11 @@ class StoreDataManager(DatabaseDataManager):
         # All resources do this before any commits: a flush that fails fails early.
         if self.status == ACTIVE and self.involves_store:
             self.connection.flush_store()
-            self.refuse_unfit()  # code that the flush has called may have asked for a rollback
+            # Code that the flush has called may have asked for a rollback.
+            self.refuse_unfit()
+            obstacle = None if self.is_alone else self.guard.obstacle()
+            if obstacle is not None:
+                raise obstacle
 
     def defer_callbacks(self) -> None:
         if not self.is_djangos:  # Django runs them when its block, and with it all, has ended

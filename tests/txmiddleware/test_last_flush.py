@@ -101,6 +101,43 @@ class LastFlushTest(LastFlushMixin, TransactionTestCase):
                     self.assertEqual(self.names(), ["first", "last"])
                     Entry.objects.all().delete()
 
+    def test_hooks_before_the_commit_have_as_much_to_say(self) -> None:
+        acts = {
+            "doom": transaction.doom,
+            "abort": transaction.abort,
+            "commit": transaction.commit,
+            "an inner scope that failed": AGAINST["an inner scope that failed"],
+            "set_rollback": AGAINST["set_rollback"],
+        }
+        for block in (commit_on_success, atomic, lambda: transaction.manager):
+            for name, act in acts.items():
+                with self.subTest(name, block=block):
+                    with self.assertRaises(TransactionManagementError), block():
+                        Entry.objects.create(name="first")
+                        transaction.get().addBeforeCommitHook(act)
+                    transaction.abort()
+                    self.assertEqual(self.names(), [])
+                    with block():
+                        self.view(None)
+                    self.assertEqual(self.names(), ["first", "last"])
+                    Entry.objects.all().delete()
+
+    def test_the_last_flush_of_a_plain_transaction_is_judged_too(self) -> None:
+        acts = self.acts() | {"abort": transaction.abort, "commit": transaction.commit}
+        del acts["doom"]  # refused by the package at that time
+        for name, act in acts.items():
+            with self.subTest(name):
+                self.act = act
+                with self.assertRaises(TransactionManagementError), transaction.manager:
+                    self.view(None)
+                self.act = lambda: None
+                transaction.abort()
+                self.assertEqual(self.names(), [])
+                with transaction.manager:
+                    self.view(None)
+                self.assertEqual(self.names(), ["first", "last"])
+                Entry.objects.all().delete()
+
     @override_settings(TX_TIMEOUT=0.3)
     def test_a_statement_that_was_out_of_time_is_not_hidden(self) -> None:
         def act() -> None:
