@@ -139,8 +139,9 @@ class Scope:
             if self._savepoint is not None:
                 txn = current_transaction()
                 send_pending(txn)
-                if self._doomed_before is not None:
-                    self._refuse_unfit(txn)
+                if self._doomed_before is not None:  # nobody will commit, and ask
+                    self._refuse()
+                    refuse_unfit(txn)
         except BaseException as failure:
             self._leave(failed=True, failure=failure)
             raise
@@ -168,25 +169,18 @@ class Scope:
     def _commit_all(self) -> None:
         try:
             send_pending(current_transaction())
-            self._refuse_late()
-            obstacle = self.guard.obstacle()  # code that the flush has called may doom
-            if obstacle is not None:
-                raise obstacle
+            self._refuse()  # the code that the flush has called may doom
         except BaseException as error:
             self._abort_failed(error)
             raise
         self.guard.commit()
 
-    def _refuse_unfit(self, txn: ITransaction) -> None:
-        """Raise what would keep an owner from committing, in a ``TestCase``, which will not."""
+    def _refuse(self) -> None:
+        """Raise what keeps the scope from ending well."""
         self._refuse_late()
         obstacle = self.guard.obstacle()
         if obstacle is not None:
             raise obstacle
-        for resource in txn._resources:
-            refuse_unfit = getattr(resource, "refuse_unfit", None)
-            if refuse_unfit is not None:
-                refuse_unfit()
 
     def _refuse_late(self) -> None:
         """Raise ``TransactionTimeout`` if the last flush came too late, and has hidden it."""
@@ -291,6 +285,14 @@ def send_pending(txn: ITransaction) -> None:
         send = getattr(resource, "send_pending", None)
         if send is not None:
             send()
+
+
+def refuse_unfit(txn: ITransaction) -> None:
+    """Raise ``TransactionManagementError`` if a database of ``txn`` would not commit."""
+    for resource in txn._resources:
+        refuse = getattr(resource, "refuse_unfit", None)
+        if refuse is not None:
+            refuse()
 
 
 def rollback_to(savepoint: Any, guard: Guard | Untouched, failure: BaseException | None) -> bool:
