@@ -11,21 +11,16 @@ from storm.zope.zstorm import global_zstorm
 
 from storm_django import get_store
 from tests.storm_django.models import Entry, StormEntry
+from tests.txmiddleware.resource import Resource
 from txmiddleware import commit_on_success
 
 
-class Voter:
+class Voter(Resource):
     """A resource that looks at what is prepared, and may refuse."""
 
     def __init__(self, refuses: bool) -> None:
         self.refuses = refuses
         self.prepared = -1
-
-    def tpc_begin(self, txn: Any) -> None: ...
-    def commit(self, txn: Any) -> None: ...
-    def tpc_finish(self, txn: Any) -> None: ...
-    def tpc_abort(self, txn: Any) -> None: ...
-    def abort(self, txn: Any) -> None: ...
 
     def tpc_vote(self, txn: Any) -> None:
         other = connection.copy()

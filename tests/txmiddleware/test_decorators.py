@@ -13,6 +13,7 @@ from transaction.interfaces import AlreadyInTransaction, DoomedTransaction
 
 from storm_django import get_store
 from tests.storm_django.models import Entry, StormEntry
+from tests.txmiddleware.resource import Resource
 from txmiddleware import commit_on_success, is_managed, require_managed
 from txmiddleware.exceptions import TransactionDoomed, TransactionRequired
 
@@ -325,13 +326,7 @@ class FailureTest(TransactionTestCase):
         self.assertEqual(len(names()), 3)
 
     def test_a_resource_that_fails_to_vote_aborts_the_databases(self) -> None:
-        class Refuses:
-            transaction_manager = transaction.manager
-
-            def abort(self, txn: object) -> None: ...
-
-            tpc_begin = commit = tpc_abort = tpc_finish = abort
-
+        class Refuses(Resource):
             def tpc_vote(self, txn: object) -> None:
                 raise Oops
 

@@ -16,6 +16,7 @@ from storm.exceptions import Error as StormError
 from storm_django import get_store
 from storm_django.signals import saved
 from tests.storm_django.models import Entry, StormEntry
+from tests.txmiddleware.resource import Resource
 from tests.txmiddleware.test_middleware import TRANSACTIONS, RequestMixin
 from tests.txmiddleware.test_timeout import by_django
 from txmiddleware import commit_on_success
@@ -149,24 +150,12 @@ class LastFlushTest(LastFlushMixin, TransactionTestCase):
         self.assertEqual(self.names(), [])
 
     def test_a_resource_is_asked_whether_to_try_again(self) -> None:
-        class Resource:
-            transaction_manager = transaction.manager
-
+        class Retried(Resource):
             def should_retry(self, error: BaseException) -> bool:
                 return isinstance(error, KeyError)
 
-            def sortKey(self) -> str:
-                return "resource"
-
-            def tpc_begin(self, txn: Any) -> None: ...
-            def commit(self, txn: Any) -> None: ...
-            def tpc_vote(self, txn: Any) -> None: ...
-            def tpc_finish(self, txn: Any) -> None: ...
-            def tpc_abort(self, txn: Any) -> None: ...
-            def abort(self, txn: Any) -> None: ...
-
         def view(request: Any) -> HttpResponse:
-            transaction.get().join(Resource())
+            transaction.get().join(Retried())
             return self.view(request)
 
         def act() -> None:

@@ -10,22 +10,9 @@ import transaction
 from django.test import SimpleTestCase
 from transaction.interfaces import TransientError
 
+from tests.txmiddleware.resource import Resource
 from txmiddleware import attempts, is_managed
 from txmiddleware.leftovers import abort_leftovers
-
-
-class Resource:
-    """One that takes part in any transaction."""
-
-    def tpc_begin(self, txn: Any) -> None: ...
-    def commit(self, txn: Any) -> None: ...
-    def tpc_vote(self, txn: Any) -> None: ...
-    def tpc_finish(self, txn: Any) -> None: ...
-    def tpc_abort(self, txn: Any) -> None: ...
-    def abort(self, txn: Any) -> None: ...
-
-    def sortKey(self) -> str:
-        return "resource"
 
 
 def in_new_thread(function: Callable[[], Any]) -> list[Any]:
