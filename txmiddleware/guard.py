@@ -125,6 +125,12 @@ class Guard:
         error.__cause__ = self.failure
         return error
 
+    def refuse(self) -> None:
+        """Raise the :meth:`obstacle`, if there is one."""
+        error = self.obstacle()
+        if error is not None:
+            raise error
+
     def on_commit(self, callback: Callback, *, robust: bool = True) -> None:
         """Run ``callback`` after the commit; unless ``robust``, its error reaches the committer."""
         self._on_commit.append((callback, robust))
@@ -154,9 +160,7 @@ class Guard:
     def before_completion(self) -> None:
         """Raise what keeps a commit from going on, when the hooks before it have run."""
         if self._committing:
-            obstacle = self.obstacle()
-            if obstacle is not None:
-                raise obstacle
+            self.refuse()
 
     def _abort(self) -> None:
         if self.owner is not None and not self.ending:
@@ -279,6 +283,9 @@ class Untouched:
     retry_reason = None
 
     def obstacle(self) -> None:
+        pass
+
+    def refuse(self) -> None:
         pass
 
     def doom(self, failure: BaseException | None = None) -> None:

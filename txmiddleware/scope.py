@@ -178,9 +178,7 @@ class Scope:
     def _refuse(self) -> None:
         """Raise what keeps the scope from ending well."""
         self._refuse_late()
-        obstacle = self.guard.obstacle()
-        if obstacle is not None:
-            raise obstacle
+        self.guard.refuse()
 
     def _refuse_late(self) -> None:
         """Raise ``TransactionTimeout`` if the last flush came too late, and has hidden it."""

@@ -42,9 +42,7 @@ class StoreDataManager(DatabaseDataManager):
                 self._send_pending_inside()
                 if not self.is_apart:
                     self.refuse_unfit()
-                obstacle = self.guard.obstacle()
-                if obstacle is not None:
-                    raise obstacle
+                self.guard.refuse()
             self._end_part_of_django(failed=failed)
         except BaseException:
             if self.status != ENDED:
@@ -122,9 +120,8 @@ class StoreDataManager(DatabaseDataManager):
             self.connection.flush_store()
             # Code that the flush has called may have asked for a rollback.
             self.refuse_unfit()
-            obstacle = None if self.is_alone else self.guard.obstacle()
-            if obstacle is not None:
-                raise obstacle
+            if not self.is_alone:
+                self.guard.refuse()
 
     def defer_callbacks(self) -> None:
         if not self.is_djangos:  # Django runs them when its block, and with it all, has ended
