@@ -1,13 +1,14 @@
 """Requests beside ``ATOMIC_REQUESTS``: ``python -m benchmarks.transactions --uri URI``.
 
-The same views, behind Django's WSGI handler, in three sites, each in a process of its own:
+The same views, behind Django's WSGI handler, in sites that have each a process of its own:
 ``TransactionMiddleware`` with the engine on a store, the same with Django's own engine, and
-``ATOMIC_REQUESTS`` with Django's own engine, which has no other middleware. They take turns, a few
-requests each, so that a change in the machine's speed hits all. Printed for each kind of request:
-the ratio of the times (ours to ``ATOMIC_REQUESTS``, median of the turns), the ratio of the Python
-calls, and on PostgreSQL the statements that reached the server. Where the view writes through both
-object mappers and Django has its own engine, Storm has a connection of its own, which the view
-commits.
+``ATOMIC_REQUESTS`` with Django's own engine, which has no other middleware. A store states its
+isolation level; so on PostgreSQL there is one more, ``ATOMIC_REQUESTS`` where ``OPTIONS`` state
+the same level. They take turns, a few requests each, so that a change in the machine's speed hits
+all. Printed for each kind of request: the ratio of the times (ours to ``ATOMIC_REQUESTS``, and to
+that with a stated level, median of the turns), the ratio of the Python calls, and on PostgreSQL
+the statements that reached the server. Where the view writes through both object mappers and
+Django has its own engine, Storm has a connection of its own, which the view commits.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from storm.uri import URI
 from benchmarks.process import Process
 from benchmarks.statement_log import StatementLog, verbs
 
-THEIRS = "ATOMIC_REQUESTS"
-KINDS = {"store": "TransactionMiddleware, store", "stock": "TransactionMiddleware, stock engine"}
+THEIRS, STATED = "ATOMIC_REQUESTS", "ATOMIC_REQUESTS, level stated"
+OURS = {"stock": "TransactionMiddleware, stock engine", "store": "TransactionMiddleware, store"}
 REQUESTS = {
     "nothing": "no database",
     "read": "one read",
@@ -59,22 +60,26 @@ def statements_of(stack: ExitStack, kind: str, uri: URI) -> dict[str, str]:
     return found
 
 
-def compare(sites: dict[str, Process], name: str, turns: int, each: int) -> dict[str, float]:
-    """The median of the ratios of neighbouring turns."""
-    ratios: dict[str, list[float]] = {kind: [] for kind in KINDS}
+def compare(
+    sites: dict[str, Process], name: str, turns: int, each: int
+) -> dict[tuple[str, str], float]:
+    """The medians of the ratios of neighbouring turns, ours to theirs."""
+    pairs = [(ours, theirs) for ours in OURS for theirs in sites if theirs not in OURS]
+    ratios: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
     order = list(sites)
     for _ in range(turns):
         order.append(order.pop(0))
         times = {kind: sites[kind]("run", name, each) for kind in order}
-        for kind in KINDS:
-            ratios[kind].append(times[kind] / times[THEIRS])
-    return {kind: statistics.median(found) for kind, found in ratios.items()}
+        for ours, theirs in pairs:
+            ratios[ours, theirs].append(times[ours] / times[theirs])
+    return {pair: statistics.median(found) for pair, found in ratios.items() if found}
 
 
 def measure(uri: URI, turns: int, each: int) -> None:
     """Print one table."""
+    kinds = [THEIRS, STATED, *OURS] if uri.scheme == "postgres" else [THEIRS, *OURS]
     with ExitStack() as stack:
-        sites = {kind: started(stack, kind, uri) for kind in (*KINDS, THEIRS)}
+        sites = {kind: started(stack, kind, uri) for kind in kinds}
         sites[THEIRS]("make_table")
         for site in sites.values():
             for name in REQUESTS:
@@ -83,12 +88,20 @@ def measure(uri: URI, turns: int, each: int) -> None:
             (kind, name): site("calls", name) for kind, site in sites.items() for name in REQUESTS
         }
         statements: dict[str, Any] = {kind: statements_of(stack, kind, uri) for kind in sites}
+        print(f"{'request':21}{'':38}{'time':>7}{'stated':>7}{'calls':>7}  statements")
         for name, label in REQUESTS.items():
-            times = compare(sites, name, turns, each) if turns else dict.fromkeys(KINDS, 0.0)
-            print(f"{label:21}{THEIRS:38}{'':7}{calls[THEIRS, name]:7}  {statements[THEIRS][name]}")
-            for kind, told in KINDS.items():
+            times = compare(sites, name, turns, each)
+            for kind in sites:
                 ratio = calls[kind, name] / calls[THEIRS, name]
-                print(f"{'':21}{told:38}{times[kind]:7.3f}{ratio:7.3f}  {statements[kind][name]}")
+                time, stated = (
+                    f"{times[kind, theirs]:.3f}" if (kind, theirs) in times else ""
+                    for theirs in (THEIRS, STATED)
+                )
+                print(
+                    f"{label:21}{OURS.get(kind, kind):38}{time:>7}{stated:>7}{ratio:7.3f}  "
+                    f"{statements[kind][name]}"
+                )
+                label = ""
             sys.stdout.flush()
 
 
@@ -110,7 +123,6 @@ def main() -> None:
             site("run", name, 20)
             print(site("show", name))
         return
-    print(f"{'request':21}{'':38}{'time':>7}{'calls':>7}  statements")
     measure(uri, arguments.turns, arguments.each)
 
 
