@@ -83,6 +83,20 @@ def check_databases(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
+def check_autocommit(**kwargs: Any) -> list[CheckMessage]:
+    """With ``AUTOCOMMIT`` off Django commits no block, and so nothing of a scope."""
+    return [
+        Error(
+            f"DATABASES[{alias!r}] has AUTOCOMMIT off, so that no scope can commit there.",
+            hint="Remove AUTOCOMMIT, or name in TX_DATABASES the other databases only.",
+            id="txmiddleware.E010",
+        )
+        for alias in conf.databases
+        if not connections.settings.get(alias, {}).get("AUTOCOMMIT", True)
+    ]
+
+
+@register()
 def check_commit_veto(**kwargs: Any) -> list[CheckMessage]:
     """``TX_COMMIT_VETO`` is a callable or the dotted path of one."""
     found = getattr(settings, "TX_COMMIT_VETO", None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import transaction
 from django.db import Error
-from django.db.transaction import Atomic
+from django.db.transaction import Atomic, get_connection
 from transaction.interfaces import IDataManager, ITransaction
 from zope.interface import implementer
 
@@ -32,12 +32,18 @@ logger = logging.getLogger("txmiddleware")
 
 
 class ScopeAtomic(Atomic):
-    """The block that a data manager holds open from the first use to the end of the transaction."""
+    """The block that a data manager holds open from the first use to the end of the transaction.
+
+    An outermost one does what Django's does, but does not look for the connection and ask it how
+    it is, which in a request with one statement takes as long as all the rest of a block.
+    """
 
     durable = False
+    _is_outermost = False
 
-    def __init__(self, using: str, savepoint: bool) -> None:
-        self.using = using
+    def __init__(self, connection: Participant, savepoint: bool) -> None:
+        self.connection = connection
+        self.using = connection.alias
         self.savepoint = savepoint
 
     @property
@@ -47,6 +53,67 @@ class ScopeAtomic(Atomic):
             "atomic(durable=True) can't be used inside a transaction that other code ends; leave "
             "out durable, or call it outside of the middleware and of commit_on_success()"
         )
+
+    def __enter__(self) -> None:
+        connection = self.connection
+        state = connection.__dict__
+        if connection.connection is None and not state["in_atomic_block"]:
+            connection.ensure_connection()  # which may be in autocommit only then
+        if state["in_atomic_block"] or not (connection.autocommit and _atomic_is_djangos_own()):
+            super().__enter__()
+            return
+        connection.commit_on_exit = True
+        connection.needs_rollback = False
+        connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+        state["in_atomic_block"] = True
+        state["atomic_blocks"].append(self)
+        self._is_outermost = True
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        connection = self.connection
+        if (
+            not self._is_outermost
+            or exc_type is not None
+            or connection.needs_rollback
+            or connection.closed_in_transaction
+        ):
+            super().__exit__(exc_type, exc_value, traceback)
+            return
+        try:
+            connection._commit()  # type: ignore[attr-defined]
+        except BaseException as error:
+            try:
+                super().__exit__(type(error), error, None)
+            except Error:  # must not hide whether COMMIT had an answer
+                logger.warning("%s: no connection after a failed commit", connection.alias)
+            raise
+        connection.errors_occurred = False  # the connection works
+        state = connection.__dict__
+        state["atomic_blocks"].pop()
+        state["in_atomic_block"] = False
+        try:
+            connection._set_autocommit(True)  # type: ignore[attr-defined]
+            connection.autocommit = True
+        except Error:  # it is committed all the same
+            logger.warning("%s: no connection after a commit", connection.alias)
+            callbacks, connection.run_on_commit = connection.run_on_commit, []
+            connection.close()
+            connection.run_on_commit = callbacks
+        connection.run_and_clear_commit_hooks()
+
+
+_ATOMICS_FILE = get_connection.__code__.co_filename
+
+
+def _atomic_is_djangos_own() -> bool:
+    """Whether nobody has replaced what Django does at the ends of a block, to learn of them."""
+    try:
+        return (
+            Atomic.__enter__.__code__.co_filename == _ATOMICS_FILE
+            and Atomic.__exit__.__code__.co_filename == _ATOMICS_FILE
+        )
+    except AttributeError:  # by what is not even a function
+        return False
 
 
 ACTIVE = "active"  # joined, work may be pending
@@ -95,11 +162,11 @@ class DatabaseDataManager:
 
     def begin(self) -> None:
         """Open the block. Raises Django's ``OperationalError`` if the server can't be reached."""
-        blocks: list[Any] = self.connection.atomic_blocks
+        blocks: list[Any] = self.connection.__dict__["atomic_blocks"]
         # In a block of the application a failure must ask for the rollback of that block; in
         # one of a TestCase it must leave the test's own work alone.
         savepoint = not blocks or blocks[0]._from_testcase
-        atomic = ScopeAtomic(self.connection.alias, savepoint)
+        atomic = ScopeAtomic(self.connection, savepoint)
         atomic.__enter__()
         self.atomic = atomic
 
@@ -110,8 +177,11 @@ class DatabaseDataManager:
 
     @property
     def needs_rollback(self) -> bool:
-        """Whether the connection can't commit any more."""
-        return self.status == LOST or bool(self.connection.needs_rollback)
+        """Whether somebody has asked for a rollback. One that was closed has not been asked."""
+        connection = self.connection
+        return self.status == LOST or bool(
+            connection.needs_rollback and not connection.closed_in_transaction
+        )
 
     def leave(self) -> None:
         """End this part well, inside a block that goes on; nothing to do in the outermost one."""
@@ -131,7 +201,8 @@ class DatabaseDataManager:
     @property
     def is_on_top(self) -> bool:
         """Whether all blocks that were opened since the connection joined have ended."""
-        return self.connection.atomic_blocks[-1:] == [self.atomic]
+        blocks = self.connection.__dict__["atomic_blocks"]
+        return bool(blocks) and blocks[-1] is self.atomic
 
     @property
     def is_covered(self) -> bool:
@@ -159,11 +230,19 @@ class DatabaseDataManager:
 
     def end_early(self, *, failed: bool) -> None:
         """:meth:`end`, and take no part in what the transaction does later."""
+        connection = self.connection
+        callbacks: list[Any] = []
+        if self.is_outermost and not failed:
+            # They want to find the connection free.
+            callbacks, connection.run_on_commit = connection.run_on_commit, []
         try:
             self.end(failed=failed)
         finally:
             # ITransaction has no public way out.
             self.guard.transaction._unjoin(self)
+        if callbacks:
+            connection.run_on_commit = callbacks
+            connection.run_and_clear_commit_hooks()
 
     def abort(self, txn: ITransaction) -> None:
         if self.status != ACTIVE:
@@ -214,6 +293,7 @@ class DatabaseDataManager:
 
     def tpc_vote(self, txn: ITransaction) -> None:
         if self.status == ACTIVE:
+            self.refuse_unfit()  # other resources may have used the connection
             self.defer_callbacks()
             self.commit_in_vote()
 

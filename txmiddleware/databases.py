@@ -7,6 +7,7 @@ from operator import methodcaller
 from types import MethodType
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic
@@ -136,12 +137,26 @@ class Participant(BaseDatabaseWrapper):
             return False
 
     def join(self) -> None:
-        """Take part in the thread's transaction, if this is the thread's connection."""
+        """Take part in the thread's transaction, if this is the thread's connection.
+
+        Raises ``ImproperlyConfigured`` if the alias has ``AUTOCOMMIT`` off, and
+        ``TransactionManagementError`` after ``set_autocommit(False)``.
+        """
         scope = this_thread.scope
         if self._no_join or not (
             (scope is not None and self in scope.databases) or self.is_current()
         ):
             return
+        if not self.settings_dict["AUTOCOMMIT"]:
+            raise ImproperlyConfigured(
+                f"DATABASES[{self.alias!r}]['AUTOCOMMIT'] is off, so that Django would not commit "
+                f"what is done in a scope; remove it, or leave {self.alias!r} out of TX_DATABASES"
+            )
+        if not (self.autocommit or self.connection is None or self.__dict__["in_atomic_block"]):
+            raise TransactionManagementError(
+                f"set_autocommit(False) was called on database {self.alias!r}, so that Django "
+                f"would not commit what is done in a scope; call set_autocommit(True) before it"
+            )
         manager_class = self.data_manager_class
         alone = scope is not None and scope.is_empty and not manager_class.is_two_phase
         self._no_join += 1
@@ -151,6 +166,7 @@ class Participant(BaseDatabaseWrapper):
                 manager.begin()
             except Error:
                 if not self.atomic_blocks:
+                    self.in_atomic_block = False  # where a savepoint failed Django leaves it
                     self.close()  # a dead connection must not fail the next transaction too
                 raise
             self._enter(manager)

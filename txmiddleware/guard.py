@@ -164,6 +164,9 @@ class Guard:
 
     def _abort(self) -> None:
         if self.owner is not None and not self.ending:
+            if is_test_case(self.transaction):
+                self._abort_in_test_case()
+                return
             self.ended_by_other = True
         self._refuse_inside("abort() or begin")
         self._refuse_meanwhile("abort() or begin")
@@ -171,6 +174,17 @@ class Guard:
             type(self.transaction).abort(self.transaction)
         finally:
             self._ended(self._on_abort)
+
+    def _abort_in_test_case(self) -> None:
+        """Leave the work of the test, and of its class, alone."""
+        if self.borrower is None:
+            raise TransactionManagementError(
+                "transaction.abort() was called in a TestCase, whose transaction holds what is "
+                "there for all tests of the class; remove the call, since the work of a test is "
+                "rolled back anyway, or use a TransactionTestCase"
+            )
+        self.ended_by_other = True
+        self.doom()  # at its end the scope undoes its own work
 
     def _refuse_inside(self, verb: str) -> None:
         """Keep whoever ends the transaction outside of scopes and blocks from doing so inside."""
@@ -258,6 +272,11 @@ def existing_guard(txn: ITransaction) -> Guard | None:
     except KeyError:
         return None
     return guard
+
+
+def is_test_case(txn: ITransaction) -> bool:
+    """Whether ``txn`` is that of a ``TestCase``."""
+    return any(getattr(resource, "is_test_case", False) for resource in txn._resources)
 
 
 def current_transaction() -> ITransaction:

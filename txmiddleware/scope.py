@@ -16,6 +16,7 @@ from txmiddleware.guard import (
     Untouched,
     current_transaction,
     guard_of,
+    is_test_case,
     quietly,
 )
 from txmiddleware.retryable import retry_reason
@@ -74,10 +75,10 @@ class Scope:
             return
         self.guard = guard_of(txn)
         self._outer = this_thread.scope, self.guard.borrower
-        is_test_case = _is_test_case(txn)
-        if savepoint or is_test_case:
+        in_test_case = is_test_case(txn)
+        if savepoint or in_test_case:
             self._savepoint = make_savepoint(txn)
-        if is_test_case:
+        if in_test_case:
             self._doomed_before = txn.isDoomed(), self.guard.failure
         self.guard.borrower = self.name
 
@@ -103,7 +104,7 @@ class Scope:
     @property
     def is_inner(self) -> bool:
         """Whether other code will end the transaction; a ``TestCase`` only undoes it."""
-        return self._outer[0] is not None or not (self.owns or _is_test_case(self.transaction))
+        return self._outer[0] is not None or not (self.owns or is_test_case(self.transaction))
 
     def commit(self) -> None:
         """End the scope well.
@@ -242,6 +243,7 @@ class Scope:
         """A ``TestCase`` goes on as if the request had had a transaction of its own."""
         if self._doomed_before is not None and isinstance(self.guard, Guard):
             was_doomed, self.guard.failure = self._doomed_before
+            self.guard.ended_by_other = False
             txn = self.guard.transaction
             if txn.isDoomed() and not was_doomed:
                 txn.status = Status.ACTIVE
@@ -258,10 +260,6 @@ class Scope:
                 member.unwind()
         if self._budget is not None:
             self._budget.close(committed=self._is_committed)
-
-
-def _is_test_case(txn: ITransaction) -> bool:
-    return any(getattr(resource, "is_test_case", False) for resource in txn._resources)
 
 
 def make_savepoint(txn: ITransaction) -> Any:

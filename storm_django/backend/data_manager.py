@@ -87,7 +87,9 @@ class StoreDataManager(DatabaseDataManager):
 
     @property
     def is_on_top(self) -> bool:
-        return self.guard.ending if self.is_djangos else super().is_on_top
+        if self.is_djangos:
+            return self.guard.ending
+        return super().is_on_top
 
     @property
     def commits_in_one_phase(self) -> bool:

@@ -272,7 +272,7 @@ class StoreWrapper(Participant):
         return self._data_manager is not None
 
     def join(self) -> None:
-        if self.closed_in_transaction:
+        if self.closed_in_transaction and self.__dict__["in_atomic_block"]:
             pass  # each statement fails until Django's block has ended
         elif self.autocommit or self.connection is None:
             super().join()
@@ -319,6 +319,13 @@ class StoreWrapper(Participant):
             super()._restart_transaction()
 
     def _set_autocommit(self, autocommit: bool) -> None:
+        if autocommit and self._data_manager is not None and self._data_manager.is_djangos:
+            raise TransactionManagementError(
+                "set_autocommit(True) was called in a transaction of both ORMs; commit() or "
+                "rollback() first"
+            )
+        if autocommit and self._waits_on is not None:
+            self._stop_waiting()  # drivers that can do this in a transaction commit it
         try:
             self.switch_driver(autocommit)
         except Error:
@@ -360,9 +367,22 @@ class StoreWrapper(Participant):
     def end_for_store(self, *, failed: bool) -> None:
         """``Store.commit()`` or ``Store.rollback()`` was called by the application.
 
-        Where nobody else ends the transaction that is its end, for this store. Raises
-        ``TransactionManagementError`` if somebody does.
+        Where nobody else ends the transaction that is its end, for this store. Raises what
+        :meth:`refuse_end_for_store` does.
         """
+        self.refuse_end_for_store(failed=failed)
+        manager = self._data_manager
+        if manager is None or manager.store_is_told:
+            return
+        try:
+            with manager.telling_store():
+                self.end_part(manager, failed=failed)
+        except Error:
+            if not failed:
+                raise
+
+    def refuse_end_for_store(self, *, failed: bool) -> None:
+        """Raise ``TransactionManagementError`` if others end the transaction, or it can't be."""
         manager = self._data_manager
         if manager is None or manager.store_is_told:
             return
@@ -375,13 +395,7 @@ class StoreWrapper(Participant):
                 f"call, or raise an exception to roll back"
             )
         if not failed:
-            manager.tpc_begin(manager.guard.transaction)  # raises if it can't be committed
-        try:
-            with manager.telling_store():
-                self.end_part(manager, failed=failed)
-        except Error:
-            if not failed:
-                raise
+            manager.tpc_begin(manager.guard.transaction)
 
     def end_part(self, manager: StoreDataManager, *, failed: bool) -> None:
         """End the part of a store that has asked for it."""

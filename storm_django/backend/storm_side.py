@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,6 +82,7 @@ class BorrowingConnection(Connection):
         """Forget a connection that Django closes; the next use opens another."""
         self._raw_connection = None
         self._state = STATE_RECONNECT
+        self._two_phase_transaction = False
 
     def leave(self, store: Store) -> None:
         """Have a raw connection of its own, once the shared transaction of its store has ended."""
@@ -171,16 +172,18 @@ class BorrowingConnection(Connection):
         if self._lender is None or xid is not None:
             super().commit(*([] if xid is None else [xid]))
             return
-        if self._two_phase_transaction:
-            super().commit()
-        else:
-            self._ensure_connected()
         try:
-            self._check_disconnect(
-                translated, self._database, self._lender.end_for_store, failed=False
-            )
+            if self._two_phase_transaction:
+                self._with_lender(self._lender.refuse_end_for_store)
+                super().commit()
+            else:
+                self._ensure_connected()
+            self._with_lender(self._lender.end_for_store)
         finally:
             self._check_disconnect(trace, "connection_commit", self, xid)
+
+    def _with_lender(self, method: Callable[..., None]) -> None:
+        self._check_disconnect(translated, self._database, method, failed=False)
 
     def rollback(self, xid: Any = None) -> None:
         self._leave_if_idle()
@@ -190,6 +193,7 @@ class BorrowingConnection(Connection):
             super().rollback(*([] if xid is None else [xid]))
             return
         if self._two_phase_transaction:
+            self._lender.refuse_end_for_store(failed=True)
             super().rollback()
         try:
             self._lender.end_for_store(failed=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import transaction
-from django.db import connection
-from django.db.transaction import TransactionManagementError, atomic
+from django.db import DatabaseError, connection
+from django.db.transaction import TransactionManagementError, atomic, rollback, set_autocommit
 from django.db.transaction import on_commit as django_on_commit
 from django.test import TransactionTestCase
 from storm.exceptions import IntegrityError
@@ -198,3 +199,67 @@ class EndTest(TransactionTestCase):
         with commit_on_success():
             Entry.objects.create(name="later")
         self.assertEqual(committed(), ["first", "later"])
+
+
+class FreeAgainTest(TransactionTestCase):
+    """What comes after a block, or a commit, finds the connection free."""
+
+    def setUp(self) -> None:
+        self.addCleanup(transaction.abort)
+
+    def fails(self) -> None:
+        """A scope that leaves nothing behind."""
+        with suppress(ZeroDivisionError), commit_on_success():
+            Entry.objects.create(name="gone")
+            get_store().add(StormEntry("gone too"))
+            get_store().flush()
+            raise ZeroDivisionError
+
+    def test_after_a_block_that_lost_its_connection(self) -> None:
+        if connection.vendor == "sqlite" and connection.is_in_memory_db():
+            self.skipTest("a database in memory is never closed")
+        for block in BLOCKS:
+            with self.subTest(block.__name__):
+                with suppress(TransactionManagementError), block():
+                    Entry.objects.create(name="lost")
+                    connection.close()
+                self.fails()
+                self.assertEqual(committed(), [])
+
+    def test_in_a_callback_of_the_stores_own_commit(self) -> None:
+        for fails in (self.fails, self.roll_back):
+            with self.subTest(fails.__name__):
+                get_store().add(StormEntry("a"))
+                get_store().flush()
+                django_on_commit(fails)
+                get_store().commit()
+                self.assertTrue(connection.get_autocommit())
+                self.assertEqual(committed(), ["a"])
+                Entry.objects.all().delete()
+
+    def roll_back(self) -> None:
+        get_store().add(StormEntry("gone"))
+        get_store().flush()
+        get_store().rollback()
+
+    def test_after_autocommit_was_switched_on_without_a_commit(self) -> None:
+        set_autocommit(False)
+        Entry.objects.create(name="by the driver")
+        with suppress(DatabaseError):  # PostgreSQL's driver refuses, the others commit
+            set_autocommit(True)
+        Entry.objects.all().delete()
+        self.fails()
+        self.assertEqual(committed(), [])
+        self.assertFalse(is_managed())
+
+    def test_autocommit_cant_be_switched_on_in_a_transaction_of_both(self) -> None:
+        set_autocommit(False)
+        Entry.objects.create(name="a")
+        get_store().add(StormEntry("b"))
+        get_store().flush()
+        with self.assertRaisesMessage(TransactionManagementError, "rollback() first"):
+            set_autocommit(True)
+        rollback()
+        set_autocommit(True)
+        self.fails()
+        self.assertEqual(committed(), [])

@@ -27,6 +27,7 @@ class Proxy:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.loses = b""  # the statement whose answer is lost, once
+        self.refuses = 0  # how many connections it will not take after that
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
 
@@ -34,8 +35,12 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self.listener.accept()
-                with client, socket.create_connection(self.server) as server:
-                    self.forward(client, server)
+                with client:
+                    if self.refuses and not self.loses:
+                        self.refuses -= 1
+                        continue
+                    with socket.create_connection(self.server) as server:
+                        self.forward(client, server)
 
     def forward(self, client: socket.socket, server: socket.socket) -> None:
         with selectors.DefaultSelector() as selector:
@@ -98,6 +103,12 @@ class LostAnswerTest(TransactionTestCase):
 
     def test_it_is_not_tried_again_for_it_may_have_been_carried_out(self) -> None:
         self.check(b"COMMIT", calls=1, rows=2)
+
+    def test_a_server_that_is_away_afterwards_hides_nothing(self) -> None:
+        self.proxy.refuses = 1
+        with self.assertLogs("txmiddleware", "WARNING"):
+            self.check(b"COMMIT", calls=1, rows=2)
+        self.assertEqual(self.proxy.refuses, 0)
 
     def test_a_statement_before_is_tried_again(self) -> None:
         self.check(b"INSERT", calls=2, rows=2)

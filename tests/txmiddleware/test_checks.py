@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 from django.conf import settings
+from django.db import connections
 from django.test import SimpleTestCase, override_settings
 
 from txmiddleware import checks
@@ -37,6 +40,14 @@ class CheckTest(SimpleTestCase):
         self.addCleanup(database.__setitem__, "ATOMIC_REQUESTS", before)
         database["ATOMIC_REQUESTS"] = True
         self.assertEqual(ids(checks.check_atomic_requests()), ["txmiddleware.W002"])
+
+    def test_autocommit_is_off(self) -> None:
+        with mock.patch.dict(connections.settings["plain"], AUTOCOMMIT=False):
+            messages = checks.check_autocommit()
+            self.assertEqual(ids(messages), ["txmiddleware.E010"])
+            self.assertIn("plain", messages[0].msg)
+            with self.settings(TX_DATABASES=["default"]):
+                self.assertEqual(checks.check_autocommit(), [])
 
     def test_databases_is_no_list(self) -> None:
         for wrong in ("default", [1]):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
-from django.db import connections
+import transaction
+from django.contrib.auth.models import Permission
+from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, OperationalError, connections
 from django.db import transaction as django_transaction
 from django.db.transaction import TransactionManagementError
 from django.http import HttpRequest
@@ -13,6 +16,7 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from tests.storm_django.models import Entry
+from tests.txmiddleware.resource import Resource
 from tests.txmiddleware.urls import views
 from txmiddleware import commit_on_success
 from txmiddleware.databases import Participant
@@ -118,6 +122,142 @@ class StockDatabaseTest(TransactionTestCase):
             write("a")
             raise Oops
         self.assertEqual(names(), {"default": ["a"], "plain": []})
+
+    def test_a_commit_that_the_database_refuses_is_rolled_back(self) -> None:
+        for alias in ("default", "plain"):
+            if not connections[alias].features.can_defer_constraint_checks:
+                continue
+            with self.subTest(alias), CaptureQueriesContext(connections[alias]) as queries:
+                ran: list[str] = []
+                with self.assertRaises(IntegrityError), commit_on_success():
+                    Entry.objects.using(alias).create(name="a")
+                    django_transaction.on_commit(lambda ran=ran: ran.append("a"), using=alias)
+                    Permission.objects.using(alias).create(content_type_id=98765, name="none")
+                self.assertEqual([query["sql"] for query in queries][-2:], ["COMMIT", "ROLLBACK"])
+                self.assert_idle(alias)
+                with commit_on_success():
+                    Entry.objects.using(alias).create(name="b")
+                self.assertEqual((names()[alias], ran), (["b"], []))
+
+    def test_a_commit_that_breaks_off_is_rolled_back(self) -> None:
+        for alias in ("default", "plain"):
+            with self.subTest(alias):
+                with (
+                    self.assertRaises(KeyboardInterrupt),
+                    mock.patch.object(
+                        type(connections[alias]), "_commit", side_effect=KeyboardInterrupt
+                    ),
+                    commit_on_success(),
+                ):
+                    Entry.objects.using(alias).create(name="a")
+                self.assert_idle(alias)
+                with commit_on_success():
+                    Entry.objects.using(alias).create(name="b")
+                self.assertEqual(names()[alias], ["b"])
+
+    def test_a_session_that_ends_after_its_commit_has_committed(self) -> None:
+        for alias in ("default", "plain"):
+            wrapper = connections[alias]
+            with self.subTest(alias):
+                ran: list[str] = []
+                with self.assertLogs("txmiddleware", "WARNING"), commit_on_success():
+                    Entry.objects.using(alias).create(name="a")
+                    django_transaction.on_commit(lambda ran=ran: ran.append("a"), using=alias)
+                    lost = mock.patch.object(
+                        type(wrapper), "_set_autocommit", side_effect=OperationalError
+                    )
+                    lost.start()
+                    self.addCleanup(lost.stop)
+                lost.stop()
+                self.assertEqual((names()[alias], ran), (["a"], ["a"]))
+                self.assert_idle(alias)
+
+    def test_those_who_replace_the_methods_of_atomic_learn_of_both_ends(self) -> None:
+        learned = []
+
+        def replaced(method: Any) -> Any:
+            def call(atomic: Any, *args: Any) -> Any:
+                learned.append(method.__name__)
+                return method(atomic, *args)
+
+            return call
+
+        atomic = django_transaction.Atomic
+        with mock.patch.multiple(
+            atomic, __enter__=replaced(atomic.__enter__), __exit__=replaced(atomic.__exit__)
+        ):
+            with commit_on_success():
+                connections["plain"].cursor().close()
+            with self.assertRaises(Oops), commit_on_success():
+                connections["plain"].cursor().close()
+                raise Oops
+        self.assertEqual(learned, ["__enter__", "__exit__"] * 2)
+
+    def test_a_resource_that_spoils_a_database_keeps_it_from_committing(self) -> None:
+        class Spoiler(Resource):
+            def __init__(self, alias: str, phase: str, spoil: Any) -> None:
+                setattr(self, phase, lambda txn: spoil(alias))
+
+        def close(alias: str) -> None:
+            connections[alias].close()
+
+        def ask_for_rollback(alias: str) -> None:
+            django_transaction.set_rollback(True, using=alias)
+
+        for alias in ("default", "plain"):
+            for phase in ("commit", "tpc_vote"):
+                for spoil in (close, ask_for_rollback):
+                    with self.subTest(alias, phase=phase, spoil=spoil.__name__):
+                        ran: list[str] = []
+                        with self.assertRaises(TransactionManagementError), commit_on_success():
+                            transaction.get().join(Spoiler(alias, phase, spoil))
+                            Entry.objects.using(alias).create(name="a")
+                            django_transaction.on_commit(lambda r=ran: r.append("a"), using=alias)
+                        self.assertEqual((names(), ran), (in_both(), []))
+                        self.assert_idle(alias)
+
+    def test_a_closed_connection_is_an_error(self) -> None:
+        for alias in ("default", "plain"):
+            if connections[alias].vendor == "sqlite" and connections[alias].is_in_memory_db():
+                continue  # which is never closed
+            with (
+                self.subTest(alias),
+                self.assertRaisesMessage(TransactionManagementError, "closed connection"),
+                commit_on_success(),
+            ):
+                write("a")
+                connections[alias].close()
+            self.assertEqual(names(), in_both())
+
+    def test_after_set_autocommit_off_a_scope_is_refused(self) -> None:
+        django_transaction.set_autocommit(False, using="plain")
+        try:
+            with (
+                self.assertRaisesMessage(TransactionManagementError, "call set_autocommit(True)"),
+                commit_on_success(),
+            ):
+                write("a")
+        finally:
+            django_transaction.rollback(using="plain")
+            django_transaction.set_autocommit(True, using="plain")
+        self.assertEqual(names(), in_both())
+
+    def assert_idle(self, alias: str) -> None:
+        wrapper = connections[alias]
+        self.assertTrue(wrapper.get_autocommit())
+        self.assertEqual((wrapper.in_atomic_block, wrapper.atomic_blocks), (False, []))
+
+    def test_a_database_without_autocommit_is_refused(self) -> None:
+        wrapper = connections["plain"]
+        wrapper.close()
+        self.addCleanup(wrapper.close)
+        with (
+            mock.patch.dict(wrapper.settings_dict, AUTOCOMMIT=False),
+            self.assertRaisesMessage(ImproperlyConfigured, "leave 'plain' out of TX_DATABASES"),
+            commit_on_success(),
+        ):
+            write("a")
+        self.assertEqual(names(), in_both())
 
     @override_settings(TX_DATABASES=["default"])
     def test_a_database_that_is_not_named_goes_its_own_way(self) -> None:

@@ -77,6 +77,14 @@ class LastFlushTest(LastFlushMixin, TransactionTestCase):
         super().setUp()
         self.addCleanup(transaction.abort)
 
+    def assert_undone_and_at_rest(self, block: Callable[[], Any]) -> None:
+        """That nothing was committed, and that such a block works afterwards."""
+        self.assertEqual(self.names(), [])
+        with block():
+            self.view(None)
+        self.assertEqual(self.names(), ["first", "last"])
+        Entry.objects.all().delete()
+
     def test_a_request_that_it_speaks_against_is_no_success(self) -> None:
         for name, act in (self.acts() | ONLY_OUTSIDE_OF_A_TEST_CASE).items():
             with self.subTest(name):
@@ -96,11 +104,7 @@ class LastFlushTest(LastFlushMixin, TransactionTestCase):
                     with self.assertRaises(TransactionManagementError), block():
                         self.view(None)
                     self.act = lambda: None
-                    self.assertEqual(self.names(), [])
-                    with block():
-                        self.view(None)
-                    self.assertEqual(self.names(), ["first", "last"])
-                    Entry.objects.all().delete()
+                    self.assert_undone_and_at_rest(block)
 
     def test_hooks_before_the_commit_have_as_much_to_say(self) -> None:
         acts = {
@@ -117,11 +121,7 @@ class LastFlushTest(LastFlushMixin, TransactionTestCase):
                         Entry.objects.create(name="first")
                         transaction.get().addBeforeCommitHook(act)
                     transaction.abort()
-                    self.assertEqual(self.names(), [])
-                    with block():
-                        self.view(None)
-                    self.assertEqual(self.names(), ["first", "last"])
-                    Entry.objects.all().delete()
+                    self.assert_undone_and_at_rest(block)
 
     def test_the_last_flush_of_a_plain_transaction_is_judged_too(self) -> None:
         acts = self.acts() | {"abort": transaction.abort, "commit": transaction.commit}
@@ -133,11 +133,7 @@ class LastFlushTest(LastFlushMixin, TransactionTestCase):
                     self.view(None)
                 self.act = lambda: None
                 transaction.abort()
-                self.assertEqual(self.names(), [])
-                with transaction.manager:
-                    self.view(None)
-                self.assertEqual(self.names(), ["first", "last"])
-                Entry.objects.all().delete()
+                self.assert_undone_and_at_rest(lambda: transaction.manager)
 
     @override_settings(TX_TIMEOUT=0.3)
     def test_a_statement_that_was_out_of_time_is_not_hidden(self) -> None:

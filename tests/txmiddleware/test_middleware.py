@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
@@ -20,6 +21,7 @@ from storm_django import get_store
 from tests.storm_django.models import Entry, StormEntry
 from tests.txmiddleware.urls import views
 from txmiddleware import commit_on_success
+from txmiddleware.exceptions import TransactionManagementError
 
 TRANSACTIONS = "txmiddleware.middleware.TransactionMiddleware"
 MIDDLEWARE = [
@@ -271,6 +273,15 @@ class InTestCaseTest(RequestMixin, TestCase):
     def setUp(self) -> None:
         write("setup")
 
+    def test_an_abort_by_the_test_itself_is_refused(self) -> None:
+        for block in (nullcontext(), django_transaction.atomic()):
+            with (
+                self.assertRaisesMessage(TransactionManagementError, "use a TransactionTestCase"),
+                block,
+            ):
+                transaction.abort()
+        self.assertEqual(names(), ["setup (django)", "setup (storm)"])
+
     def test_a_request_that_fails_undoes_its_own_work(self) -> None:
         def view(request: HttpRequest) -> None:
             write()
@@ -309,6 +320,23 @@ class InTestCaseTest(RequestMixin, TestCase):
             write()
             raise Oops
         self.assertEqual(names(), ["setup (django)", "setup (storm)"])
+
+    def test_an_abort_inside_undoes_the_scopes_own_work(self) -> None:
+        def view(request: HttpRequest) -> None:
+            write()
+            transaction.abort()
+
+        for _ in range(2):
+            self.assertEqual(self.request(view).status_code, 500)
+            with (
+                self.assertRaisesMessage(TransactionManagementError, "abort() was called inside"),
+                commit_on_success(),
+            ):
+                write()
+                transaction.abort()
+            self.assertEqual(names(), ["setup (django)", "setup (storm)"])
+        self.request(lambda request: write())
+        self.assertEqual(names(), [*BOTH, "setup (django)", "setup (storm)"])
 
     def test_the_test_before_left_nothing(self) -> None:
         self.assertEqual(names(), ["setup (django)", "setup (storm)"])
