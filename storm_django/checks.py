@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
 from storm_django.conf import ENGINE, OPTIONS, SCHEMES, StoreSettings, conf
 from storm_django.reference_checks import check_references
@@ -136,6 +138,50 @@ def check_schemas(**kwargs: Any) -> list[CheckMessage]:
                     hint="SCHEMA is the dotted path of a storm.schema.Schema, or of a function of "
                     "a store that returns one.",
                     id="storm_django.E006",
+                )
+            )
+    return messages
+
+
+@register()
+def check_two_phase(**kwargs: Any) -> list[CheckMessage]:
+    """Each store with ``TWO_PHASE`` has an alias."""
+    try:
+        names = set(conf.stores) - set(conf.aliases())
+    except ImproperlyConfigured:
+        return []
+    return [
+        Error(
+            f"STORM_STORES[{name!r}] has TWO_PHASE and no alias in DATABASES, so that nobody could "
+            f"tell how what a crash leaves prepared there has ended.",
+            hint="Give it an alias, and run migrate there.",
+            id="storm_django.E022",
+        )
+        for name in sorted(names)
+        if conf.stores[name].two_phase
+    ]
+
+
+@register(Tags.database)
+def check_prepared_transactions(
+    databases: Iterable[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The server of each store with ``TWO_PHASE`` can prepare transactions."""
+    messages: list[CheckMessage] = []
+    for alias in databases or []:
+        settings_of_store = getattr(connections[alias], "store_settings", None)
+        if settings_of_store is None or not settings_of_store.two_phase:
+            continue
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SHOW max_prepared_transactions")
+            (number,) = cursor.fetchone()
+        if number == "0":
+            messages.append(
+                Error(
+                    f"STORM_STORES[{settings_of_store.name!r}] has TWO_PHASE, and its server can't "
+                    f"prepare transactions.",
+                    hint="Set max_prepared_transactions there to the number of its sessions.",
+                    id="storm_django.E023",
                 )
             )
     return messages

@@ -15,7 +15,7 @@ ENGINE = "storm_django.backend"
 SCHEMES = {"sqlite": "sqlite", "postgres": "postgresql", "mysql": "mysql"}
 """The schemes of Storm's URIs that the engine knows, and Django's name of each vendor."""
 
-OPTIONS = frozenset({"URI", "SCHEMA"})
+OPTIONS = frozenset({"URI", "SCHEMA", "TWO_PHASE"})
 """The keys of one entry of ``STORM_STORES``."""
 
 
@@ -27,8 +27,10 @@ class StoreSettings:
     uri: str
     schema: str | None = None
     """Dotted path of a ``storm.schema.Schema``, or of a function of a store that returns one."""
+    two_phase: bool = False
+    """Whether it prepares its commit before any other resource of the transaction commits."""
 
-    def as_dict(self) -> dict[str, str | None]:
+    def as_dict(self) -> dict[str, Any]:
         """The same as plain values, which can stand in a settings module."""
         return asdict(self)
 
@@ -47,6 +49,27 @@ class StoreSettings:
                 f"{', '.join(SCHEMES)}"
             )
         return uri
+
+    def fill_in(self, database: dict[str, Any], uri: URI, options: dict[str, Any]) -> None:
+        """Put the parts of ``uri`` into an entry of ``DATABASES``.
+
+        Raises ``ImproperlyConfigured`` if one is there already.
+        """
+        parts = {
+            "NAME": uri.database,
+            "USER": uri.username,
+            "PASSWORD": uri.password,
+            "HOST": uri.host,
+            "PORT": uri.port,
+        }
+        for key, value in parts.items():
+            if key != "NAME" and database.get(key):
+                raise ImproperlyConfigured(
+                    f"DATABASES[{self.name!r}] sets {key}, which comes from the store's URI; "
+                    f"remove it there or put it into the URI"
+                )
+            database[key] = "" if value is None else str(value)
+        database["OPTIONS"] = {**options, **database["OPTIONS"]}
 
     @property
     def vendor(self) -> str:
@@ -73,7 +96,17 @@ def _entry(name: str, value: Any) -> StoreSettings:
             f"STORM_STORES[{name!r}] has the unknown key {unknown[0]!r}; the keys are "
             f"{', '.join(sorted(OPTIONS))}"
         )
-    return StoreSettings(name, value["URI"], value.get("SCHEMA"))
+    two_phase = value.get("TWO_PHASE", False)
+    if not isinstance(two_phase, bool):
+        raise ImproperlyConfigured(
+            f"STORM_STORES[{name!r}]['TWO_PHASE'] is {two_phase!r}, not True or False"
+        )
+    if two_phase and value["URI"].partition(":")[0] != "postgres":
+        raise ImproperlyConfigured(
+            f"STORM_STORES[{name!r}] has TWO_PHASE, which only the driver for PostgreSQL can do; "
+            f"remove it"
+        )
+    return StoreSettings(name, value["URI"], value.get("SCHEMA"), two_phase)
 
 
 class Conf:
@@ -83,7 +116,7 @@ class Conf:
     def stores(self) -> dict[str, StoreSettings]:
         """``STORM_STORES``: the stores by name.
 
-        Each is a URI, or a dict with ``URI`` and optionally ``SCHEMA``. Raises
+        Each is a URI, or a dict with ``URI`` and optionally ``SCHEMA`` and ``TWO_PHASE``. Raises
         ``ImproperlyConfigured`` for an entry that is neither.
         """
         stores = getattr(settings, "STORM_STORES", {})
@@ -98,10 +131,15 @@ class Conf:
         """The store that an alias of ``DATABASES`` with our engine is about.
 
         ``NAME`` is the name of a store, or the URI of one that has the alias's name. Raises
-        ``ImproperlyConfigured`` if it is neither.
+        ``ImproperlyConfigured`` if it is neither, or if the alias has ``AUTOCOMMIT`` off.
         """
         if "STORE" in database:  # NAME has been replaced by that of the database
             return StoreSettings(**database["STORE"])
+        if not database.get("AUTOCOMMIT", True):
+            raise ImproperlyConfigured(
+                f"DATABASES[{alias!r}]['AUTOCOMMIT'] is off, but the engine itself begins and ends "
+                f"the transactions of a store; remove it"
+            )
         name = str(database.get("NAME") or "")
         stores = self.stores
         if name in stores:

@@ -87,6 +87,8 @@ def _configure(name: str) -> None:
         elif name in stores:
             uri = stores[name].uri
             database = None
+            if stores[name].two_phase:
+                global_zstorm.set_default_tpc(name, True)
         else:
             raise ImproperlyConfigured(
                 f"there is no store {name!r}; STORM_STORES has {', '.join(stores) or 'none'}"
@@ -130,7 +132,10 @@ def get_store(name: str | None = None) -> Store:
 def existing_store(name: str) -> Store | None:
     """This thread's store called ``name`` if it has been made."""
     # ZStorm's own property, without the call: each statement of Django asks.
-    named: dict[str, Store] = getattr(global_zstorm._local, "named", {})
+    try:
+        named: dict[str, Store] = global_zstorm._local.named
+    except AttributeError:  # in a thread that has not asked yet
+        named = global_zstorm._named
     return named.get(name)
 
 

@@ -83,6 +83,7 @@ class PostgresServer(PrivateServer):
             "listen_addresses='127.0.0.1'",
             "unix_socket_directories=''",
             "shared_buffers=4MB",
+            "max_prepared_transactions=4",
             "fsync=off",  # it is the server that crashes, not the machine
         )
         with (self.data / "postgresql.conf").open("a") as file:

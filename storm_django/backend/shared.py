@@ -6,7 +6,6 @@ import weakref
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import Error
 from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.utils.asyncio import async_unsafe
@@ -63,21 +62,7 @@ class StoreWrapper(Participant):
     def fill_in(self, settings_dict: dict[str, Any], uri: URI) -> None:
         """Put the parts of the URI where Django's code for the vendor looks for them."""
         options = self.options_of_uri(dict(uri.options))
-        parts = {
-            "NAME": uri.database,
-            "USER": uri.username,
-            "PASSWORD": uri.password,
-            "HOST": uri.host,
-            "PORT": uri.port,
-        }
-        for key, value in parts.items():
-            if key != "NAME" and settings_dict.get(key):
-                raise ImproperlyConfigured(
-                    f"DATABASES[{self.store_settings.name!r}] sets {key}, which comes from the "
-                    f"store's URI; remove it there or put it into the URI"
-                )
-            settings_dict[key] = "" if value is None else str(value)
-        settings_dict["OPTIONS"] = {**options, **settings_dict["OPTIONS"]}
+        self.store_settings.fill_in(settings_dict, uri, options)
 
     def options_of_uri(self, options: dict[str, str]) -> dict[str, Any]:
         """What the options of the URI are in ``OPTIONS`` of ``DATABASES``."""
@@ -87,8 +72,9 @@ class StoreWrapper(Participant):
 
     @property
     def data_manager_class(self) -> type[StoreDataManager]:  # type: ignore[override]
-        """One that commits in two phases, if ``ZStorm.set_default_tpc()`` asked for it."""
-        if global_zstorm._default_tpcs.get(self.store_settings.name):
+        """One that commits in two phases, if the settings or ZStorm have asked for it."""
+        store = self.store_settings
+        if store.two_phase or global_zstorm._default_tpcs.get(store.name):
             return TwoPhaseDataManager
         return StoreDataManager
 

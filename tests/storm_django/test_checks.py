@@ -75,6 +75,18 @@ class CheckTest(SimpleTestCase):
             with self.subTest(wrong), self.settings(STORM_STORES=stores):
                 self.assertEqual(ids(checks.check_schemas()), ["storm_django.E006"])
 
+    @databases(default="main")
+    @override_settings(
+        STORM_STORES={
+            name: {"URI": "postgres:a", "TWO_PHASE": name != "other"}
+            for name in ("main", "audit", "other")
+        }
+    )
+    def test_a_store_in_two_phases_has_no_alias(self) -> None:
+        messages = checks.check_two_phase()
+        self.assertEqual(ids(messages), ["storm_django.E022"])
+        self.assertIn("audit", messages[0].msg)
+
     def test_the_settings_of_the_tests_are_right(self) -> None:
         for check in (
             checks.check_stores,

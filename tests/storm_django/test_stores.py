@@ -108,13 +108,18 @@ class StoreTest(TransactionTestCase):
 class SettingsTest(SimpleTestCase):
     def test_an_entry_is_a_uri_or_a_dict(self) -> None:
         with override_settings(
-            STORM_STORES={"a": "sqlite:a", "b": {"URI": "sqlite:b", "SCHEMA": "c.d"}}
+            STORM_STORES={
+                "a": "sqlite:a",
+                "b": {"URI": "sqlite:b", "SCHEMA": "c.d"},
+                "e": {"URI": "postgres:e", "TWO_PHASE": True},
+            }
         ):
             self.assertEqual(
                 conf.stores,
                 {
                     "a": StoreSettings("a", "sqlite:a"),
                     "b": StoreSettings("b", "sqlite:b", "c.d"),
+                    "e": StoreSettings("e", "postgres:e", two_phase=True),
                 },
             )
 
@@ -123,6 +128,8 @@ class SettingsTest(SimpleTestCase):
             ({"a": 7}, "STORM_STORES['a'] is 7"),
             ({"a": {"SCHEMA": "x"}}, "with the key 'URI'"),
             ({"a": {"URI": "sqlite:", "TIMEOUT": 3}}, "unknown key 'TIMEOUT'"),
+            ({"a": {"URI": "postgres:", "TWO_PHASE": 1}}, "['TWO_PHASE'] is 1, not True or False"),
+            ({"a": {"URI": "mysql:", "TWO_PHASE": True}}, "only the driver for PostgreSQL"),
             (["a"], "not a dict"),
         ):
             with (
@@ -139,6 +146,10 @@ class SettingsTest(SimpleTestCase):
     def test_an_alias_of_no_store_is_an_error(self) -> None:
         with self.assertRaisesMessage(ImproperlyConfigured, "which is no store"):
             conf.store_of_alias("default", {"NAME": "mian"})
+
+    def test_an_alias_without_autocommit_is_an_error(self) -> None:
+        with self.assertRaisesMessage(ImproperlyConfigured, "['AUTOCOMMIT'] is off"):
+            conf.store_of_alias("default", {"NAME": "main", "AUTOCOMMIT": False})
 
     def test_two_aliases_on_one_store_are_an_error(self) -> None:
         alias = {"ENGINE": "storm_django.backend", "NAME": "main"}
