@@ -107,8 +107,13 @@ $(VENV)/.suites: $(VENV)/.dev test-drivers
 	@$(PIP) --editable '.[suites]' '$(DJANGO)'
 	@touch $@
 
+# Where Django can see it psycopg 3 takes psycopg2's place, so a test that wants it looks here.
+$(VENV)/psycopg3: $(VENV)/.ready
+	@$(PIP) --only-binary :all: --target $@ 'psycopg[binary,pool]' || \
+	echo "psycopg 3 is not installed: it has no wheel for this machine."
+
 # mysqlclient only where a server is; a PostgreSQL server only where there is none.
-test-drivers: $(VENV)/.dev
+test-drivers: $(VENV)/.dev $(VENV)/psycopg3
 	@if [ -n "$$TEST_MYSQL_URI" ] || $(call answers,3306); then \
 	if $(has_mysql_client); then $(MAKE) --no-print-directory $(VENV)/.mysql; \
 	else echo "mysqlclient is not installed: no client library to build it with (apt install default-libmysqlclient-dev pkg-config)."; fi; fi

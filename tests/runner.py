@@ -3,7 +3,7 @@
 Each vendor is a process of its own, since a process has one STORE_URI: it runs the same command
 line, with TEST_VENDOR set and with warnings as errors, and leaves its counts in TEST_COUNTS_FILE.
 TEST_REQUIRE=postgresql,mysql,browser makes it a failure when one of these is not to be had;
-interop in it stands for the OpenID provider in Ruby.
+interop in it stands for the OpenID provider in Ruby, psycopg3 for that driver.
 """
 
 import json
@@ -32,7 +32,7 @@ WARNINGS = [
     "ignore:datetime.datetime.utcfromtimestamp() is deprecated:DeprecationWarning:storm.tz",
 ]
 # What single tests need besides a vendor: they ask TEST_REQUIRE themselves.
-PARTNERS = ("interop",)
+PARTNERS = ("interop", "psycopg3")
 # A test tagged "browser" or "once" does not depend on the vendor: it runs once, on SQLite.
 NOT_ON = {
     "sqlite": ("browser",),

@@ -18,7 +18,7 @@ from txmiddleware.data_manager import ENDED, LOST, DatabaseDataManager
 from txmiddleware.exceptions import TransactionManagementError
 from txmiddleware.forks import forget_connection, watch_fork
 from txmiddleware.guard import current_transaction, guard_of
-from txmiddleware.thread import is_managed, this_thread
+from txmiddleware.thread import has_scope, this_thread
 
 
 class _Suspension:
@@ -119,8 +119,8 @@ class Participant(BaseDatabaseWrapper):
         manager = self._data_manager
         if manager is None:
             if this_thread.scope is not None or this_thread.watcher.begun is not None:
-                self.join()  # is_managed(), without the call
-        elif manager.status is LOST and not is_managed():
+                self.join()  # has_scope(), without the call
+        elif manager.status is LOST and not has_scope():
             # Its blocks had to end first, and nobody else will clear up.
             with self._joining_suspended():
                 if manager.is_on_top:

@@ -8,7 +8,7 @@ from typing import Any
 from txmiddleware.conf import conf
 from txmiddleware.guard import guard_of
 from txmiddleware.streaming import note_handler
-from txmiddleware.thread import has_joined, is_managed, this_thread
+from txmiddleware.thread import has_joined, has_scope, this_thread
 
 logger = logging.getLogger("txmiddleware")
 
@@ -33,7 +33,7 @@ def abort_leftovers(**kwargs: Any) -> None:
         return
     txn = this_thread.manager.current
     # One that was begun and not used yet would make the next request a part of it.
-    if txn is None or not (has_joined(txn) or is_managed()):
+    if txn is None or not (has_joined(txn) or has_scope()):
         return
     guard = guard_of(txn)
     if guard.owner is not None:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from django.utils.asyncio import async_unsafe
 from transaction import TransactionManager
 from transaction.interfaces import ITransaction
+
+ASYNC_UNSAFE = (
+    "This was called in the thread of an event loop. The transaction of async code is in the "
+    "thread in which Django runs the ORM for it: call this by sync_to_async(), and write "
+    "'async with' for commit_on_success()."
+)
 
 SYNCHRONIZERS = 1
 """Our own. One more wants to know of each transaction."""
@@ -28,16 +35,22 @@ class WaitedForManager(TransactionManager):  # type: ignore[misc]
     owner: Waiting | None = None  # a scope, for which the transaction is begun
     waiting: list[Waiting]  # blocks of Django's, which it takes in
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = []
+
     @property
     def current(self) -> ITransaction | None:
         """The transaction that there is. Makes none."""
         return self._txn
 
+    @async_unsafe(ASYNC_UNSAFE)
     def get(self) -> ITransaction:
         if self._txn is None:
             self._admit()
         return super().get()
 
+    @async_unsafe(ASYNC_UNSAFE)
     def begin(self) -> ITransaction:
         if self._txn is None:
             self._admit()

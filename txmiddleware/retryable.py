@@ -42,17 +42,28 @@ CUT = (
     "terminating connection",
     "SSL connection has been closed unexpectedly",
     "could not receive data from server",
+    "could not send data to server",
+    "SSL SYSCALL error",
     "consuming input failed",
 )
 MESSAGES = {
     "database is locked": "locked",
     "database table is locked": "locked",
     "connection already closed": "lost connection",
+    "the connection is closed": "lost connection",
+    "the connection is lost": "lost connection",
+    "no connection to the server": "lost connection",
+    "connection timeout expired": "lost connection",
     **dict.fromkeys(CUT, "lost connection"),
 }
 # libpq has no code for a connection that it can't open: by the beginning of the message and what
 # the server, or the network, says further on. A wrong password stays one.
-CONNECTING = ("connection to server", "could not connect to server")
+CONNECTING = (
+    "connection to server",
+    "could not connect to server",
+    "connection failed",
+    "Multiple connection attempts failed",
+)
 UNREACHABLE = (
     "the database system is",  # starting up, shutting down, in recovery mode, ...
     "Connection refused",
@@ -73,14 +84,29 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _reason_of(error: BaseException) -> str | None:
+def sqlstate_of(error: BaseException | None) -> str | None:
+    """PostgreSQL's code of an error of psycopg2, or of psycopg 3."""
     state = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
-    if isinstance(state, str):
+    return state if isinstance(state, str) else None
+
+
+def _text_of(error: BaseException) -> str:
+    text = str(error)
+    if type(error).__module__.partition(".")[0] != "psycopg" or text.startswith(
+        (*CONNECTING, *CUT)
+    ):
+        return text
+    return text.partition(" failed: ")[2] or text  # psycopg 3 says first what it was about
+
+
+def _reason_of(error: BaseException) -> str | None:
+    state = sqlstate_of(error)
+    if state is not None:
         return SQLSTATES.get(state) or SQLSTATES.get(state[:2])
     code = error.args[0] if error.args else None
     if isinstance(code, int):
         return MYSQL_CODES.get(code) if type(error).__module__.startswith("MySQLdb") else None
-    text = str(error)
+    text = _text_of(error)
     for message, reason in MESSAGES.items():
         if text.startswith(message):
             return reason
@@ -97,13 +123,13 @@ def is_unanswered(error: BaseException) -> bool:
     for cause in _chain(error):
         if _reason_of(cause) is None:
             continue
-        state = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
-        if isinstance(state, str):
+        state = sqlstate_of(cause)
+        if state is not None:
             return state.startswith("08") or state == "57P02"  # the others the server has said
         code = cause.args[0] if cause.args else None
         if isinstance(code, int):
             return code in UNANSWERED
-        return str(cause).startswith(CUT)
+        return _text_of(cause).startswith(CUT)
     return False
 
 
@@ -123,8 +149,12 @@ def _has_snapshot(connection: BaseDatabaseWrapper) -> bool:
         level = options.get("isolation_level", "read committed")
         return level is None or str(level).lower() in ("repeatable read", "serializable")
     if connection.vendor == "postgresql":
-        # psycopg's numbers: 1 read committed, 2 repeatable read, 3 serializable.
-        return options.get("isolation_level") in (2, 3)
+        from django.db.backends.postgresql.psycopg_any import IsolationLevel  # of either psycopg
+
+        return options.get("isolation_level") in (
+            IsolationLevel.REPEATABLE_READ,
+            IsolationLevel.SERIALIZABLE,
+        )
     return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from django.utils.asyncio import async_unsafe
 from transaction._transaction import Status
 from transaction.interfaces import ITransaction
 
@@ -19,6 +20,7 @@ from txmiddleware.guard import (
     is_test_case,
     quietly,
 )
+from txmiddleware.manager import ASYNC_UNSAFE
 from txmiddleware.retryable import retry_reason
 from txmiddleware.thread import has_joined, this_thread
 
@@ -47,6 +49,7 @@ class Scope:
     _savepoint: Any = None
     _doomed_before: tuple[bool, BaseException | None] | None = None  # in a TestCase
 
+    @async_unsafe(ASYNC_UNSAFE)
     def __init__(self, name: str, *, savepoint: bool = False, budget: Budget | None = None) -> None:
         self.name = name
         self.databases = enlist_databases()

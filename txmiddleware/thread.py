@@ -6,10 +6,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import transaction
+from django.utils.asyncio import async_unsafe
+from transaction import ThreadTransactionManager
 from transaction.interfaces import ITransaction
 
 from txmiddleware.guard import existing_guard, guard_of
-from txmiddleware.manager import WaitedForManager
+from txmiddleware.manager import ASYNC_UNSAFE, WaitedForManager
 
 if TYPE_CHECKING:
     from txmiddleware.scope import Scope
@@ -38,14 +40,25 @@ class _Watcher:
         self.begun = None
 
 
+class _Managers(ThreadTransactionManager):  # type: ignore[misc]
+    """``transaction.manager``, with a manager of ours for each thread that asks from now on."""
+
+    def __init__(self) -> None:
+        self.manager = WaitedForManager()
+
+
+# The object stays the same, since others may hold it, and so does that of a thread below.
+transaction.manager.__class__ = _Managers
+
+
 class _Thread(threading.local):
     """The first access in a thread begins to watch its transactions."""
 
     def __init__(self) -> None:
-        # The object stays the same, since others may hold it, as transaction.manager does.
         manager: Any = transaction.manager.manager
-        manager.__class__ = WaitedForManager
-        manager.waiting = []
+        if not isinstance(manager, WaitedForManager):
+            manager.__class__ = WaitedForManager
+            manager.waiting = []
         self.manager: WaitedForManager = manager
         self.scope: Scope | None = None  # the innermost that is open
         self.watcher = _Watcher()  # the manager holds it weakly
@@ -61,13 +74,19 @@ def watch() -> None:
     this_thread.watcher  # noqa: B018
 
 
+@async_unsafe(ASYNC_UNSAFE)
 def is_managed() -> bool:
     """Whether an explicit scope is open in this thread.
 
     That is :class:`~txmiddleware.middleware.TransactionMiddleware`, :func:`commit_on_success`,
     ``with transaction.manager`` or ``transaction.begin()``: somebody has promised to commit or
-    abort what is done now.
+    abort what is done now. Raises Django's ``SynchronousOnlyOperation`` where an event loop runs.
     """
+    return has_scope()
+
+
+def has_scope() -> bool:
+    """:func:`is_managed`, for code that knows its thread."""
     return this_thread.scope is not None or this_thread.watcher.begun is not None
 
 

@@ -3,6 +3,7 @@
 The deadline is the server's to keep: each statement begins with a limit there of about the time
 that is left. A limit belongs to the server's session and outlives the transaction, so that the
 next request finds it, and a request that needs less than a tenth of its time sends nothing for it.
+Where a pool gives the session to others, the limit belongs to the transaction, and each sets it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from txmiddleware.conf import conf
 from txmiddleware.exceptions import TransactionTimeout
+from txmiddleware.retryable import sqlstate_of
 
 STEPS = 10
 """In how many steps the limit in the server follows the time that is left, rounded up."""
@@ -80,6 +82,7 @@ class _Limit:
         self._raw: Any = None  # the driver's connection that the rest is about
         self._set: float | None = None  # seconds; None: the server's own
         self._set_here = False  # since the budget was opened
+        self._is_transactions = connection.vendor == "postgresql" and _is_pooled(connection)
         self._apply: Callable[[float | None], None] = getattr(
             self, f"_on_{connection.vendor}", self._on_others
         )
@@ -106,6 +109,9 @@ class _Limit:
             if self._raw is not None and self._raw is self.connection.connection:
                 self._raw.set_progress_handler(None, 0)
             self._raw = self._set = None
+        elif self._is_transactions and not vars(self.connection)["in_atomic_block"]:
+            self._set_here = False
+            self._set = None
         if not committed:
             self._forget()
         self._set_here = False
@@ -149,7 +155,8 @@ class _Limit:
 
     def _on_postgresql(self, seconds: float | None) -> None:
         value = "DEFAULT" if seconds is None else str(round(seconds * 1000) or 1)
-        self._execute(f"SET statement_timeout TO {value}")
+        extent = "LOCAL" if self._is_transactions else "SESSION"
+        self._execute(f"SET {extent} statement_timeout TO {value}")
 
     def _on_mysql(self, seconds: float | None) -> None:
         if self.connection.mysql_is_mariadb:  # type: ignore[attr-defined]
@@ -179,10 +186,17 @@ def _limit_of(connection: BaseDatabaseWrapper) -> _Limit:
     return limit
 
 
+def _is_pooled(connection: BaseDatabaseWrapper) -> bool:
+    """Whether others have the server's session between two transactions of ``connection``."""
+    settings = connection.settings_dict
+    # By Django's own pool, or one like PgBouncer, for which Django wants this setting.
+    return bool(settings["OPTIONS"].get("pool") or settings.get("DISABLE_SERVER_SIDE_CURSORS"))
+
+
 def _is_cancelled(error: BaseException) -> bool:
     """Whether the server has ended the statement because of its limit."""
     cause = error.__cause__ if isinstance(error, DatabaseError) else error
-    if getattr(cause, "pgcode", None) == "57014":
+    if sqlstate_of(cause) == "57014":
         return True
     args = getattr(cause, "args", None) or (None,)
     return args[0] in (1969, 3024) or str(args[0]) == "interrupted"

@@ -28,7 +28,7 @@ from txmiddleware.databases import Participant
 from txmiddleware.exceptions import TransactionManagementError
 from txmiddleware.guard import Guard, current_transaction, guard_of
 from txmiddleware.manager import WaitedForManager
-from txmiddleware.thread import is_managed, this_thread, watch
+from txmiddleware.thread import has_scope, this_thread, watch
 
 
 class StoreWrapper(Participant):
@@ -157,7 +157,7 @@ class StoreWrapper(Participant):
             if not manager.is_apart:
                 manager.guard.abort()
                 manager.guard.run_callbacks()
-        elif not is_managed() and manager.is_on_top:
+        elif not has_scope() and manager.is_on_top:
             manager.end_early(failed=True)
 
     # Coherence.
@@ -396,4 +396,4 @@ class StoreWrapper(Participant):
 
     def _is_stores(self, manager: StoreDataManager) -> bool:
         """Whether only the store's own ``commit()`` or ``rollback()`` ends the transaction."""
-        return not (manager.is_djangos or is_managed()) and manager.is_on_top
+        return not (manager.is_djangos or has_scope()) and manager.is_on_top
