@@ -160,6 +160,15 @@ class DatabaseDataManager:
     def guard(self, guard: Guard) -> None:
         self._guard = guard
 
+    def mark(self) -> tuple[int, int]:
+        """Where the callbacks of the transaction are now: at none if there is none yet."""
+        return (0, 0) if self._guard is None else self._guard.mark()
+
+    def undo_since(self, mark: tuple[int, int]) -> None:
+        """The work since :meth:`mark` is undone."""
+        if self._guard is not None:
+            self._guard.undo_since(mark)
+
     def begin(self) -> None:
         """Open the block. Raises Django's ``OperationalError`` if the server can't be reached."""
         blocks: list[Any] = self.connection.__dict__["atomic_blocks"]

@@ -42,6 +42,8 @@ class Participant(BaseDatabaseWrapper):
     data_manager_class: type[DatabaseDataManager] = DatabaseDataManager
     _data_manager: DatabaseDataManager | None = None
     _no_join = 0
+    _marks: dict[str, tuple[int, int]]
+    """By savepoint, where the callbacks of the transaction were when it was made."""
     _forked_inside = False
 
     # Atomic.__enter__ reads these two before anything else of the connection. A block that is the
@@ -107,6 +109,17 @@ class Participant(BaseDatabaseWrapper):
         watch_fork(self, _forget_connection)
         with self._joining_suspended():
             super().connect()
+
+    def _savepoint(self, sid: str) -> None:
+        super()._savepoint(sid)  # type: ignore[misc]
+        if self._data_manager is not None:
+            self._marks[sid] = self._data_manager.mark()
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        super()._savepoint_rollback(sid)  # type: ignore[misc]
+        if self._data_manager is not None:
+            # One that is older than the data manager is older than all callbacks.
+            self._data_manager.undo_since(self._marks.get(sid, (0, 0)))
 
     def after_fork(self) -> None:
         """Forget, in a child process, the connection and the transaction of its parent."""
@@ -175,6 +188,7 @@ class Participant(BaseDatabaseWrapper):
 
     def _enter(self, manager: DatabaseDataManager) -> None:
         self._data_manager = manager
+        self._marks = {}
         self.rollback_exc = None  # Django keeps that of an earlier transaction
         scope = this_thread.scope
         if scope is None or not (manager.is_alone and scope.is_empty):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import threading
@@ -70,7 +71,7 @@ class CommitOnSuccess:
         self.savepoint = savepoint
         self.name = name
         self._entered = threading.local()
-        self._entered_async: list[Any] = []
+        self._entered_async: list[tuple[Any, ...]] = []
 
     def __repr__(self) -> str:
         return f"<{self.name} savepoint={self.savepoint}>"
@@ -116,7 +117,7 @@ class CommitOnSuccess:
         begun_in = copy_context()
         block, opened = await in_thread(self._enter_for_task, undo=_undo)
         enter_line(opened)
-        self._entered_async.append((block, opened, begun_in))
+        self._entered_async.append((asyncio.current_task(), block, opened, begun_in))
 
     async def __aexit__(
         self,
@@ -124,7 +125,7 @@ class CommitOnSuccess:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        block, opened, begun_in = self._entered_async.pop()
+        _, block, opened, begun_in = self._pop_async()
         try:
             await in_thread(
                 block.__exit__, exc_type, exc, traceback, context=begun_in if exc_type else None
@@ -132,7 +133,17 @@ class CommitOnSuccess:
         finally:
             opened.is_closed = True
 
+    def _pop_async(self) -> tuple[Any, ...]:
+        """What this task has entered last, or one that has ended and left it to another."""
+        this = asyncio.current_task()
+        mine = [entry for entry in self._entered_async if entry[0] is this]
+        ended = [entry for entry in self._entered_async if entry[0].done()]
+        entry = (mine or ended or self._entered_async)[-1]
+        self._entered_async.remove(entry)
+        return entry
+
     def __call__(self, func: F) -> F:
+        refuse_generator("commit_on_success", func)
         name = f"commit_on_success of {func.__qualname__}()"
         if inspect.iscoroutinefunction(func):
 
@@ -152,6 +163,15 @@ class CommitOnSuccess:
                 return func(*args, **kwargs)
 
         return call  # type: ignore[return-value]
+
+
+def refuse_generator(name: str, func: Callable[..., Any]) -> None:
+    """Raise ``TypeError`` for a function whose body runs only when it has returned."""
+    if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+        raise TypeError(
+            f"{name} can't decorate {func.__qualname__}(), a generator, whose body runs after the "
+            f"call: put what belongs together into a 'with commit_on_success()' block inside"
+        )
 
 
 @overload

@@ -21,9 +21,9 @@ _KEY = object()
 
 
 class Guard:
-    """Stands before ``commit()`` and ``abort()`` of one transaction.
+    """Stands before ``commit()``, ``abort()`` and ``savepoint()`` of one transaction.
 
-    The transaction's own two methods are covered by the guard's on that one instance, because
+    The transaction's own methods are covered by the guard's on that one instance, because
     none of its hooks serves: a hook before commit is forgotten once it has raised, a synchronizer
     can't tell a commit from an abort, and all that run after a commit run while the transaction
     is still the thread's current one, so that a callback couldn't use a database.
@@ -42,10 +42,12 @@ class Guard:
         self._explicit: bool | None = None  # the manager's mode before refuse_begin()
         self._on_commit: list[tuple[Callback, bool]] = []
         self._on_abort: list[tuple[Callback, bool]] = []
+        self._undone: list[tuple[Callback, bool]] = []  # for an abort, of a savepoint's work
         self._due: list[tuple[Callback, bool]] = []
         txn.set_data(_KEY, self)
         txn.commit = self._commit
         txn.abort = self._abort
+        txn.savepoint = self._savepoint
 
     def own(self, owner: str) -> None:
         """Let nobody but the caller end the transaction from now on.
@@ -139,6 +141,29 @@ class Guard:
         """Run ``callback`` after an abort or a failed commit."""
         self._on_abort.append((callback, True))
 
+    def mark(self) -> tuple[int, int]:
+        """Where the callbacks are now, for :meth:`undo_since`."""
+        return len(self._on_commit), len(self._on_abort)
+
+    def undo_since(self, mark: tuple[int, int]) -> None:
+        """The work since :meth:`mark` is undone, so its callbacks are those of an abort."""
+        commits, aborts = mark
+        del self._on_commit[commits:]
+        self._undone += self._on_abort[aborts:]
+        del self._on_abort[aborts:]
+
+    def _savepoint(self, optimistic: bool = False) -> Any:
+        mark = self.mark()
+        point = type(self.transaction).savepoint(self.transaction, optimistic)
+        undo = point.rollback
+
+        def rollback() -> None:
+            undo()
+            self.undo_since(mark)
+
+        point.rollback = rollback
+        return point
+
     def _commit(self) -> None:
         if self.owner is not None and not self.ending:
             raise TransactionManagementError(
@@ -170,10 +195,12 @@ class Guard:
             self.ended_by_other = True
         self._refuse_inside("abort() or begin")
         self._refuse_meanwhile("abort() or begin")
+        # What a database has committed, or may have, nobody must tidy up after.
+        is_kept = any(getattr(one, "committed", False) for one in self.transaction._resources)
         try:
             type(self.transaction).abort(self.transaction)
         finally:
-            self._ended(self._on_abort)
+            self._ended([] if is_kept else self._on_abort)
 
     def _abort_in_test_case(self) -> None:
         """Leave the work of the test, and of its class, alone."""
@@ -214,18 +241,24 @@ class Guard:
         """Call what waits for the end, once the owner has left the thread idle."""
         run(self._due)
 
+    def hand_over_callbacks(self, connection: Any) -> None:
+        """Have Django call what waits for the end, when a block around all of it has committed."""
+        while self._due:
+            callback, robust = self._due.pop(0)
+            connection.on_commit(callback, robust=robust)
+
     def _ended(self, callbacks: list[tuple[Callback, bool]]) -> None:
         self._release()
         self._allow_begin()
-        self._due = callbacks
+        self._due = [*self._undone, *callbacks]
         if not self.ending:
             self.run_callbacks()
 
     def _release(self) -> None:
-        # The two methods and the guard hold each other: without this each transaction would
-        # wait for the garbage collector, and its resources with it.
-        self.transaction.__dict__.pop("commit", None)
-        self.transaction.__dict__.pop("abort", None)
+        # The methods and the guard hold each other: without this each transaction would wait for
+        # the garbage collector, and its resources with it.
+        for name in ("commit", "abort", "savepoint"):
+            self.transaction.__dict__.pop(name, None)
 
     def forget(self) -> None:
         """Let go of the transaction for good, in a process that has only inherited it."""
@@ -314,6 +347,9 @@ class Untouched:
         pass
 
     def run_callbacks(self) -> None:
+        pass
+
+    def hand_over_callbacks(self, connection: Any) -> None:
         pass
 
 

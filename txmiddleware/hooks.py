@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.db import connections
 from django.utils.asyncio import async_unsafe
 from transaction.interfaces import ITransaction
 
-from txmiddleware.guard import Callback, current_transaction, guard_of, run
+from txmiddleware.guard import Callback, current_transaction, guard_of, is_test_case, run
 from txmiddleware.manager import ASYNC_UNSAFE
 from txmiddleware.thread import has_joined, has_scope
 
@@ -14,29 +17,45 @@ def _is_idle(txn: ITransaction) -> bool:
     return not has_joined(txn) and not has_scope()
 
 
+def _connection_in_block() -> Any:
+    """A connection of this thread's with an ``atomic()`` block open; None if there is none."""
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block:
+            return connection
+    return None
+
+
 @async_unsafe(ASYNC_UNSAFE)
 def on_commit(callback: Callback, *, robust: bool = True) -> None:
     """Call ``callback()`` once, after the current transaction has been committed in every resource.
 
     It runs outside the transaction, in the same thread, where it can use the databases. If no
     transaction is open it runs at once, as with Django's ``on_commit``. If the transaction is
-    aborted it does not run. An error is logged and stops nobody, unless ``robust`` is false:
-    then it reaches the code that committed. Raises Django's ``SynchronousOnlyOperation`` where an
+    aborted, or a savepoint from before the call is rolled back to, it does not run. In a
+    ``TestCase``, and in an ``atomic()`` block that no scope is around, it is Django's to run. An
+    error is logged and stops nobody, unless ``robust`` is false: then it reaches the code that
+    committed. Raises Django's ``SynchronousOnlyOperation`` where an
     event loop runs.
     """
     txn = current_transaction()
-    if _is_idle(txn):
+    if not _is_idle(txn) and not is_test_case(txn):
+        guard_of(txn).on_commit(callback, robust=robust)
+        return
+    connection = _connection_in_block()
+    if connection is None:
         run([(callback, robust)])
     else:
-        guard_of(txn).on_commit(callback, robust=robust)
+        connection.on_commit(callback, robust=robust)
 
 
 @async_unsafe(ASYNC_UNSAFE)
 def on_abort(callback: Callback) -> None:
     """Call ``callback()`` once, after the current transaction has been aborted or failed to commit.
 
-    It runs outside the transaction, in the same thread; an error in it is logged. If no
-    transaction is open there is nothing that could be aborted, and it never runs. Raises Django's
+    It runs outside the transaction, in the same thread; an error in it is logged. What was
+    registered since a savepoint that was rolled back to runs then too, however the transaction
+    ends. If no transaction is open there is nothing that could be aborted, and it never runs; nor
+    does it where a database has committed although the commit failed. Raises Django's
     ``SynchronousOnlyOperation`` where an event loop runs.
     """
     txn = current_transaction()

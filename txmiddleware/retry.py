@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, TypeVar
 
+from txmiddleware.decorators import refuse_generator
 from txmiddleware.scope import Scope
 from txmiddleware.tasks import Opened, enter_line, note_opened, refuse_overlap
 from txmiddleware.thread import current_scope
@@ -50,6 +51,7 @@ def attempts(number: int) -> Callable[[F], F]:
         raise ValueError(f"attempts({number}): the number of attempts must be at least 1")
 
     def decorate(func: F) -> F:
+        refuse_generator("attempts()", func)
         name = f"attempts({number}) of {func.__qualname__}()"
         if inspect.iscoroutinefunction(func):
 

@@ -20,7 +20,7 @@ class DatabaseSavepoint:
         self.manager = manager
         connection = manager.connection
         self.needs_rollback = connection.needs_rollback
-        self.callbacks = list(connection.run_on_commit)
+        self.callbacks = len(connection.run_on_commit)
         # As in atomic(): where a rollback is due anyway there is nothing to save.
         self.sid = None if self.needs_rollback else connection.savepoint()
 
@@ -36,6 +36,4 @@ class DatabaseSavepoint:
             connection.needs_rollback = True
             raise
         connection.needs_rollback = self.needs_rollback
-        connection.run_on_commit = [
-            entry for entry in connection.run_on_commit if entry in self.callbacks
-        ]
+        del connection.run_on_commit[self.callbacks :]

@@ -136,7 +136,15 @@ class Scope:
         finally:
             self._close()
             if self.guard is not UNTOUCHED:
+                if self._is_committed:
+                    self._hand_over_callbacks()
                 self.guard.run_callbacks()
+
+    def _hand_over_callbacks(self) -> None:
+        """Nothing is committed before a block that Django has opened around the scope has ended."""
+        for member in self.members:
+            if vars(member.connection)["in_atomic_block"]:
+                self.guard.hand_over_callbacks(member.connection)
 
     def _end_inner(self) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import transaction
 from django.db import connection
@@ -14,7 +15,7 @@ from transaction.interfaces import AlreadyInTransaction, DoomedTransaction
 from storm_django import get_store
 from tests.storm_django.models import Entry, StormEntry
 from tests.txmiddleware.resource import Resource
-from txmiddleware import commit_on_success, is_managed, require_managed
+from txmiddleware import attempts, commit_on_success, is_managed, require_managed
 from txmiddleware.exceptions import TransactionDoomed, TransactionRequired
 
 
@@ -163,6 +164,18 @@ class CommitOnSuccessTest(TransactionTestCase):
         with self.assertRaises(Oops):
             await work()
         self.assertEqual(await Entry.objects.acount(), 0)
+
+    def test_a_generator_is_refused(self) -> None:
+        def rows() -> Any:
+            yield 1
+
+        async def async_rows() -> Any:
+            yield 1
+
+        for function in (rows, async_rows):
+            for decorator in (commit_on_success, attempts(2)):
+                with self.assertRaisesMessage(TypeError, "a generator"):
+                    decorator(function)
 
 
 class OwnershipTest(TransactionTestCase):

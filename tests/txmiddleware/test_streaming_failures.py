@@ -28,8 +28,8 @@ from storm_django import get_store
 from tests.storm_django.models import Entry, StormEntry
 from tests.txmiddleware.asgi import Exchange
 from tests.txmiddleware.urls import views
-from txmiddleware import attempts, commit_on_success, is_managed
-from txmiddleware.thread import current_scope
+from txmiddleware import attempts, commit_on_success
+from txmiddleware.thread import current_scope, has_scope, this_thread
 
 
 class Oops(Exception):
@@ -48,11 +48,12 @@ def both(name: str) -> list[str]:
 
 def state() -> dict[str, Any]:
     """What this thread has open: nothing, if all is well."""
+    txn = this_thread.manager.current
     return {
-        "managed": is_managed(),
+        "managed": has_scope(),
         "scope": current_scope(),
         "explicit": transaction.manager.explicit,
-        "resources": transaction.get()._resources,
+        "resources": [] if txn is None else txn._resources,
         "in a block": connection.in_atomic_block,
     }
 

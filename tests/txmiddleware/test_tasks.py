@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from unittest import mock
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 
@@ -108,6 +108,52 @@ class GatherTest(TaskCase):
 
         self.run_async(work)
         self.assertEqual(self.names(), [*both("a"), *both("b"), *both("c")])
+
+    def test_one_object_may_be_entered_by_tasks_with_threads_of_their_own(self) -> None:
+        block = commit_on_success()
+
+        async def work() -> list[Any]:
+            entered = [asyncio.Event(), asyncio.Event()]
+            left = asyncio.Event()
+
+            async def first() -> None:
+                async with ThreadSensitiveContext():
+                    async with block:
+                        await sync_to_async(write)("first")
+                        entered[0].set()
+                        await entered[1].wait()
+                    left.set()
+                    await sync_to_async(connections.close_all)()
+
+            async def second() -> None:
+                async with ThreadSensitiveContext():
+                    await entered[0].wait()
+                    try:
+                        async with block:
+                            entered[1].set()
+                            await left.wait()
+                            await sync_to_async(write)("second")
+                            raise Oops
+                    finally:
+                        await sync_to_async(connections.close_all)()
+
+            return await asyncio.gather(first(), second(), return_exceptions=True)
+
+        outcomes = self.run_async(work)
+        self.assertIsNone(outcomes[0])
+        self.assertIsInstance(outcomes[1], Oops)
+        self.assertEqual(self.names(), both("first"))
+
+    def test_a_block_may_be_left_by_another_task_than_entered_it(self) -> None:
+        block = commit_on_success()
+
+        async def work() -> None:
+            await asyncio.create_task(block.__aenter__())
+            await sync_to_async(write)("a")
+            await asyncio.create_task(block.__aexit__(None, None, None))
+
+        self.run_async(work)
+        self.assertEqual(self.names(), both("a"))
 
     def test_attempts_at_a_time_are_refused(self) -> None:
         @attempts(2)
