@@ -65,8 +65,8 @@ class StoreSettings:
         for key, value in parts.items():
             if key != "NAME" and database.get(key):
                 raise ImproperlyConfigured(
-                    f"DATABASES[{self.name!r}] sets {key}, which comes from the store's URI; "
-                    f"remove it there or put it into the URI"
+                    f"the entry of DATABASES for store {self.name!r} sets {key}, which comes from "
+                    f"the store's URI; remove it there or put it into the URI"
                 )
             database[key] = "" if value is None else str(value)
         database["OPTIONS"] = {**options, **database["OPTIONS"]}

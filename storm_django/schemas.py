@@ -226,8 +226,8 @@ class _Upgrade:
                     "what ran before the failure is still there; undo it before the next upgrade"
                 )
             raise SchemaError(
-                f"{self.name}: {name} failed and is not applied: {type(error).__name__}: {error}; "
-                f"{left}. What was applied before is kept"
+                f"{self.name}: {name} failed and is not applied: {type(error).__name__}: "
+                f"{str(error).strip()}; {left}. What was applied before is kept"
             ) from error
         except BaseException:
             self.committer.rollback()

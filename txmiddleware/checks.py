@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from django.conf import settings
@@ -57,13 +58,24 @@ def check_atomic_requests(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+def _is_list_of_names(found: Any) -> bool:
+    is_list = isinstance(found, list | tuple | set | frozenset)
+    return is_list and all(isinstance(name, str) for name in found)
+
+
+def _databases() -> list[str]:
+    """The aliases that join, if ``TX_DATABASES`` is not itself what is wrong."""
+    found = getattr(settings, "TX_DATABASES", None)
+    return conf.databases if found is None or _is_list_of_names(found) else []
+
+
 @register()
 def check_databases(**kwargs: Any) -> list[CheckMessage]:
     """``TX_DATABASES`` names aliases that exist."""
     aliases = getattr(settings, "TX_DATABASES", None)
     if aliases is None:
         return []
-    if isinstance(aliases, str) or not all(isinstance(alias, str) for alias in aliases):
+    if not _is_list_of_names(aliases):
         return [
             Error(
                 f"TX_DATABASES is {aliases!r}, not a list of database aliases.",
@@ -91,7 +103,7 @@ def check_autocommit(**kwargs: Any) -> list[CheckMessage]:
             hint="Remove AUTOCOMMIT, or name in TX_DATABASES the other databases only.",
             id="txmiddleware.E010",
         )
-        for alias in conf.databases
+        for alias in _databases()
         if not connections.settings.get(alias, {}).get("AUTOCOMMIT", True)
     ]
 
@@ -138,7 +150,8 @@ def check_timeout(**kwargs: Any) -> list[CheckMessage]:
     found = getattr(settings, "TX_TIMEOUT", None)
     if found is None:
         return []
-    if isinstance(found, int | float) and not isinstance(found, bool) and found >= 0.001:
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    if is_number and 0.001 <= found < math.inf:
         return []
     return [
         Error(
@@ -165,7 +178,7 @@ def check_strict_commit(**kwargs: Any) -> list[CheckMessage]:
         return []
     aliases = [
         repr(alias)
-        for alias in conf.databases
+        for alias in _databases()
         if alias in connections.settings and not _commits_in_two_phases(alias)
     ]
     if len(aliases) < 2:

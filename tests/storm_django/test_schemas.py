@@ -211,13 +211,13 @@ class UpgradeTest(SchemaTestCase):
 
     def test_a_dry_run_says_what_would_be_done_and_does_nothing(self) -> None:
         self.write()
-        self.assertEqual(self.call("upgrade", "--dry-run"), ["main: would be creating the schema"])
+        self.assertEqual(self.call("upgrade", "--dry-run"), ["main: would create the schema"])
         self.assertNotIn("patch", self.tables())
         self.call("upgrade")
         self.add(insert(1), insert(2))
         self.assertEqual(
             self.call("upgrade", "--dry-run", "--to", "1"),
-            ["main: would be applying patch_1: Insert 1."],
+            ["main: would apply patch_1: Insert 1."],
         )
         self.assertEqual((self.rows(), self.versions()), ([], []))
 

@@ -50,9 +50,10 @@ class CheckTest(SimpleTestCase):
                 self.assertEqual(checks.check_autocommit(), [])
 
     def test_databases_is_no_list(self) -> None:
-        for wrong in ("default", [1]):
+        for wrong in ("default", [1], 5):
             with self.settings(TX_DATABASES=wrong):
                 self.assertEqual(ids(checks.check_databases()), ["txmiddleware.E002"])
+                self.assertEqual(checks.check_autocommit(), [])
 
     @override_settings(TX_DATABASES=["default", "elsewhere"])
     def test_databases_names_an_unknown_alias(self) -> None:
@@ -85,7 +86,7 @@ class CheckTest(SimpleTestCase):
         self.assertEqual(checks.check_attempts(), [])
 
     def test_the_timeout_is_no_number_of_seconds(self) -> None:
-        for wrong in (0, 0.0001, -1, "30", True):
+        for wrong in (0, 0.0001, -1, "30", True, float("inf"), float("nan")):
             with self.settings(TX_TIMEOUT=wrong):
                 self.assertEqual(ids(checks.check_timeout()), ["txmiddleware.E007"], wrong)
 

@@ -138,7 +138,8 @@ class Command(BaseCommand):
         if dry_run:
             steps = plan_upgrade(settings, to=to)
             for step in steps:
-                self._say(f"{name}: would be {_participle(step)} {step}")
+                verb = "create" if step == CREATION else "apply"
+                self._say(f"{name}: would {verb} {step}")
             done = len(steps)
         else:
             printer = _Printer(name, self._say)
