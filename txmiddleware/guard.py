@@ -80,7 +80,7 @@ class Guard:
         try:
             self.transaction.commit()
         except BaseException as error:
-            self.retry_reason = retry_reason(error, self.transaction)
+            self.retry_reason = retry_reason(error, self.transaction._resources)
             quietly(self.transaction.abort)
             raise
         finally:

@@ -65,7 +65,7 @@ class Attempt:
             self.may_be_repeated
             and not self.scope.is_over
             and not self.scope.guard.ended_by_other
-            and retry_reason(self.failure, self.scope.transaction) is not None
+            and retry_reason(self.failure, self.scope.resources) is not None
         )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from transaction.interfaces import ITransaction, TransientError
+from transaction.interfaces import TransientError
 
 # PostgreSQL, appendix A of its manual; a class stands for all of its codes.
 SQLSTATES = {
@@ -35,6 +35,11 @@ MYSQL_CODES = {
     2055: "lost connection",
     4031: "idle connection ended by the server",
 }
+# Integrity errors because of a row that the transaction may not see, or still sees: of unique
+# indexes, exclusion constraints and foreign keys.
+RACES: frozenset[str | int] = frozenset(
+    {"23001", "23503", "23505", "23P01", 1062, 1216, 1217, 1451, 1452, 1586, 1761, 1762}
+)
 UNANSWERED = (2013, 2055)
 # Drivers that have no code for it, by the beginning of the message.
 CUT = (
@@ -105,7 +110,7 @@ def _reason_of(error: BaseException) -> str | None:
         return SQLSTATES.get(state) or SQLSTATES.get(state[:2])
     code = error.args[0] if error.args else None
     if isinstance(code, int):
-        return MYSQL_CODES.get(code) if type(error).__module__.startswith("MySQLdb") else None
+        return MYSQL_CODES.get(code) if _is_mysql(error) else None
     text = _text_of(error)
     for message, reason in MESSAGES.items():
         if text.startswith(message):
@@ -136,10 +141,25 @@ def is_unanswered(error: BaseException) -> bool:
 def _may_be_a_race(error: BaseException) -> bool:
     # At these levels a transaction can't see the row that it clashes with, so code that looked
     # before it wrote was right, and will see the row the next time.
-    # The drivers' class, and Storm's subclass of it, have Django's name too.
-    if type(error).__name__ != "IntegrityError":
-        return False
-    return any(_has_snapshot(connections[alias]) for alias in connections)
+    state = sqlstate_of(error)
+    if state is not None:
+        return state in RACES
+    code = error.args[0] if error.args else None
+    return isinstance(code, int) and code in RACES and _is_mysql(error)
+
+
+def _is_mysql(error: BaseException) -> bool:
+    return type(error).__module__.startswith("MySQLdb")
+
+
+def _connections_of(resources: Iterable[Any] | None) -> Iterator[BaseDatabaseWrapper]:
+    if resources is None:
+        yield from connections.all()
+        return
+    for resource in resources:
+        connection = getattr(resource, "connection", None)
+        if isinstance(connection, BaseDatabaseWrapper):
+            yield connection
 
 
 def _has_snapshot(connection: BaseDatabaseWrapper) -> bool:
@@ -158,11 +178,13 @@ def _has_snapshot(connection: BaseDatabaseWrapper) -> bool:
     return False
 
 
-def retry_reason(error: BaseException | None, txn: ITransaction | None = None) -> str | None:
+def retry_reason(error: BaseException | None, resources: Iterable[Any] | None = None) -> str | None:
     """Why ``error`` may not happen again in a new transaction; None if it would.
 
-    The resources of ``txn``, the transaction that failed, have a say: ``should_retry()`` of their
-    data managers, and ``transaction.interfaces.TransientError``. So ask before the abort.
+    ``resources`` are the data managers of the transaction that failed, which forgets them in its
+    abort. They have a say, by their ``should_retry()``, as has
+    ``transaction.interfaces.TransientError``; and whether a database among them could not see all
+    rows decides on integrity errors. None: they are not known, and it may be any database.
     """
     if not isinstance(error, Exception):
         return None
@@ -170,8 +192,14 @@ def retry_reason(error: BaseException | None, txn: ITransaction | None = None) -
         reason = _reason_of(cause)
         if reason is not None:
             return reason
-    if any(_may_be_a_race(cause) for cause in _chain(error)):
+    if any(map(_may_be_a_race, _chain(error))) and any(
+        map(_has_snapshot, _connections_of(resources))
+    ):
         return "integrity error in a snapshot"
-    if isinstance(error, TransientError) or (txn is not None and txn.isRetryableError(error)):
+    if isinstance(error, TransientError) or any(
+        resource.should_retry(error)
+        for resource in resources or ()
+        if getattr(resource, "should_retry", None) is not None
+    ):
         return "transient"
     return None

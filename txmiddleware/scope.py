@@ -105,6 +105,12 @@ class Scope:
         return self.guard.transaction
 
     @property
+    def resources(self) -> tuple[Any, ...]:
+        """What takes part in the transaction; members that are lost have left it, and count."""
+        txn = self.guard.transaction
+        return (*self.members, *(txn._resources if txn is not None else ()))
+
+    @property
     def is_inner(self) -> bool:
         """Whether other code will end the transaction; a ``TestCase`` only undoes it."""
         return self._outer[0] is not None or not (self.owns or is_test_case(self.transaction))
@@ -129,7 +135,9 @@ class Scope:
                 self._commit_all()
         except BaseException as error:
             if not any(member.committed for member in self.members):
-                self.retry_reason = self.guard.retry_reason or retry_reason(error)
+                self.retry_reason = self.guard.retry_reason or retry_reason(
+                    error, self.resources
+                )
             raise
         else:
             self._is_committed = True
@@ -200,7 +208,7 @@ class Scope:
     def _abort_failed(self, error: BaseException) -> None:
         """Abort what could not be committed."""
         if isinstance(self.guard, Guard) and not self.guard.ended_by_other:
-            self.guard.retry_reason = retry_reason(error, self.transaction)
+            self.guard.retry_reason = retry_reason(error, self.resources)
         self._abort_own()
 
     def _abort_own(self) -> None:
@@ -214,7 +222,7 @@ class Scope:
         """End the scope badly: roll its own transaction back, or doom that of another."""
         if self.owns:
             if not self.guard.ended_by_other:
-                self.retry_reason = retry_reason(failure, self.transaction)
+                self.retry_reason = retry_reason(failure, self.resources)
             try:
                 self._abort_own()
             finally:
@@ -230,9 +238,7 @@ class Scope:
 
     def needs_rollback(self) -> str | None:
         """The alias of the first database that asks for a rollback, as by ``set_rollback()``."""
-        # Those that are lost have left the transaction.
-        txn = self.guard.transaction
-        for member in (*self.members, *(txn._resources if txn is not None else ())):
+        for member in self.resources:
             if getattr(member, "needs_rollback", False):
                 return str(member.connection.alias)
         return None
