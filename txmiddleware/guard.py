@@ -10,6 +10,7 @@ import transaction
 from transaction.interfaces import ITransaction, NoTransaction
 
 from txmiddleware.exceptions import TransactionDoomed, TransactionManagementError
+from txmiddleware.one_phase import may_be_committed
 from txmiddleware.retryable import retry_reason
 
 logger = logging.getLogger("txmiddleware")
@@ -80,11 +81,20 @@ class Guard:
         try:
             self.transaction.commit()
         except BaseException as error:
-            self.retry_reason = retry_reason(error, self.transaction._resources)
+            self.note_failure(error)
             quietly(self.transaction.abort)
             raise
         finally:
             self.disown()
+
+    def note_failure(self, error: BaseException) -> None:
+        """Remember why another transaction may do better, if that could do nothing twice.
+
+        To be called before the abort, after which the resources are forgotten.
+        """
+        txn = self.transaction
+        if not may_be_committed(txn, error):
+            self.retry_reason = retry_reason(error, txn._resources)
 
     def abort(self) -> None:
         """Abort as the owner. A resource that can't be rolled back is logged.

@@ -40,8 +40,9 @@ def attempts(number: int) -> Callable[[F], F]:
 
     Another attempt is made after a failure that a new transaction may not meet again: a
     serialization failure, a deadlock, a lost connection, a locked SQLite database, and at
-    repeatable read or stricter an integrity error. Only the last failure is raised. What the
-    function does outside of the transaction it does each time.
+    repeatable read or stricter a duplicate or a missing row of a foreign key; but not once a part
+    of the work may be committed. Only the last failure is raised. What the function does outside
+    of the transaction it does each time.
 
     On a view under ``TransactionMiddleware`` it sets the number of attempts of the request,
     instead of ``TX_ATTEMPTS``. Inside another scope the function just runs: that scope is the one

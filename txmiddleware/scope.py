@@ -134,10 +134,10 @@ class Scope:
             if not self._commit_alone():
                 self._commit_all()
         except BaseException as error:
-            if not any(member.committed for member in self.members):
-                self.retry_reason = self.guard.retry_reason or retry_reason(
-                    error, self.resources
-                )
+            if self.guard is not UNTOUCHED:
+                self.retry_reason = self.guard.retry_reason
+            elif not any(member.committed for member in self.members):
+                self.retry_reason = retry_reason(error, self.members)
             raise
         else:
             self._is_committed = True
@@ -208,7 +208,7 @@ class Scope:
     def _abort_failed(self, error: BaseException) -> None:
         """Abort what could not be committed."""
         if isinstance(self.guard, Guard) and not self.guard.ended_by_other:
-            self.guard.retry_reason = retry_reason(error, self.resources)
+            self.guard.note_failure(error)
         self._abort_own()
 
     def _abort_own(self) -> None:
