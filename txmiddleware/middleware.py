@@ -7,6 +7,7 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -103,30 +104,43 @@ class TransactionMiddleware:
             return
         attempt.limit = getattr(view, ATTEMPTS, attempt.limit)
         if getattr(view, NON_TRANSACTIONAL, False):
-            # What a middleware has done so far is not the view's, and is complete.
-            attempt.scope.commit()
-            attempt.is_over = True
+            # What a middleware has done so far is not the view's, and is complete: a failure to
+            # commit it is an answer like that of the view, which is not tried again either.
+            attempt.limit = attempt.number
+            try:
+                attempt.scope.commit()
+            except BaseException as failure:
+                _log_failure(attempt, failure)
+                raise
 
     def _finish(self, attempt: Attempt, request: HttpRequest, response: HttpResponseBase) -> bool:
         """Commit or abort; False if the request is to be handled again."""
-        if attempt.is_over:
+        scope = attempt.scope
+        if attempt.number > 1:  # Django knows the first request only
+            response._resource_closers.append(request.close)  # type: ignore[attr-defined]
+        if scope.is_over:  # before the view
             return True
         if response.streaming and conf.holds_streams and self._hold(attempt, request, response):
             return True
-        scope = attempt.scope
         try:
             reason = self._end(attempt, request, response)
         except BaseException as failure:
+            _close(response)  # nobody gets it
             if attempt.may_be_repeated and scope.retry_reason is not None:
                 return self._repeat(attempt, failure)
+            _log_failure(attempt, failure)
             if attempt.budget is not None and attempt.budget.is_behind(failure):
                 raise attempt.budget.error() from failure
             raise
         if reason is None:
             return True
-        if attempt.may_be_repeated and scope.retry_reason is not None:
-            return self._repeat(attempt, attempt.failure)
+        if attempt.unreported is not None and attempt.replay.possible:
+            _close(response)
+            return self._repeat(attempt, attempt.unreported)
         logger.info("%s: aborted: %s", scope.name, reason)
+        if attempt.unreported is not None:  # a middleware has read on in the body since
+            _close(response)
+            raise attempt.unreported
         if settings.DEBUG:
             response["X-Transaction"] = f"aborted: {reason}"
         return True
@@ -142,8 +156,7 @@ class TransactionMiddleware:
                 scope.commit()
                 return None
         except BaseException as failure:
-            if not scope.is_over:
-                scope.abort(failure)
+            scope.abort(failure)
             raise
         scope.abort(attempt.failure)
         return reason
@@ -167,7 +180,7 @@ class TransactionMiddleware:
         hold(attempt.scope, response, conclude)
         return True
 
-    def _repeat(self, attempt: Attempt, failure: BaseException | None) -> bool:
+    def _repeat(self, attempt: Attempt, failure: BaseException) -> bool:
         scope = attempt.scope
         logger.info(
             "%s: attempt %d: %s (%r)", scope.name, attempt.number, scope.retry_reason, failure
@@ -224,5 +237,22 @@ def _undo(begun: tuple[Attempt, Opened], cancellation: BaseException) -> None:
 
 def _abandon(attempt: Attempt, failure: BaseException) -> None:
     """End what is left of an attempt whose handling broke off."""
-    if not attempt.is_over:
+    if not attempt.scope.is_over:
+        logger.info("%s: aborted: %r", attempt.scope.name, failure)
         attempt.scope.abort(failure)
+
+
+def _log_failure(attempt: Attempt, failure: BaseException) -> None:
+    # Not that it was aborted: of a commit that failed a part may have been carried out.
+    logger.info("%s: failed: %r", attempt.scope.name, failure)
+
+
+def _close(response: Any) -> None:
+    """Close what a response holds that nobody gets.
+
+    Its own ``close()`` would tell everybody that the request has ended.
+    """
+    for close in response._resource_closers:
+        with suppress(Exception):  # as Django does
+            close()
+    response._resource_closers.clear()

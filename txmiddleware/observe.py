@@ -27,7 +27,7 @@ class Attempt:
     """One handling of a request. The request's attribute ``tx_attempt`` is its number."""
 
     failure: BaseException | None = None  # the first that became a response
-    is_over = False  # the transaction ended before the view
+    unreported: BaseException | None = None  # the same, if the next attempt is the answer to it
 
     def __init__(
         self,
@@ -52,21 +52,26 @@ class Attempt:
         return (
             self.number < self.limit
             and self.scope.owns
-            and not self.is_over
             and self.replay.possible
             and (self.budget is None or self.budget.left > 0)
         )
 
     def note(self, failure: BaseException) -> bool:
-        """Remember the first failure; whether it is going to be tried again."""
+        """Remember the first failure; whether it is going to be tried again.
+
+        That is decided once: who is told of a failure can't be told later that it was none.
+        """
+        scope = self.scope
         if self.failure is None:
             self.failure = failure
-        return (
-            self.may_be_repeated
-            and not self.scope.is_over
-            and not self.scope.guard.ended_by_other
-            and retry_reason(self.failure, self.scope.resources) is not None
-        )
+            if (
+                self.may_be_repeated
+                and not scope.is_over
+                and not scope.guard.ended_by_other
+                and retry_reason(failure, scope.resources) is not None
+            ):
+                self.unreported = failure
+        return self.unreported is not None and not scope.is_over
 
 
 def attempt_of(request: HttpRequest) -> Attempt | None:

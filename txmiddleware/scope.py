@@ -219,7 +219,12 @@ class Scope:
                 quietly(member.abort, None)
 
     def abort(self, failure: BaseException | None = None) -> None:
-        """End the scope badly: roll its own transaction back, or doom that of another."""
+        """End the scope badly: roll its own transaction back, or doom that of another.
+
+        Nothing happens if it has ended already.
+        """
+        if self.is_over:
+            return
         if self.owns:
             if not self.guard.ended_by_other:
                 self.retry_reason = retry_reason(failure, self.resources)
