@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO, IOBase
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from django.conf import settings
@@ -52,19 +53,44 @@ class _Recorder(IOBase):
         return True
 
 
+class _File:
+    """A file with the body that only the server closes, which has opened it.
+
+    Django closes a stream when ``request.body`` has read it, and with the request.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def close(self) -> None:
+        pass
+
+
+def _is_file(stream: Any) -> bool:
+    """Whether ``stream`` can go back to its beginning."""
+    # That of ASGI has seekable() since Python 3.11, and could do it before.
+    return isinstance(stream, SpooledTemporaryFile) or stream.seekable()
+
+
 class Replay:
     """What it takes to hand out ``request`` once more, as it was before it was handled.
 
-    A body of more than ``DATA_UPLOAD_MAX_MEMORY_SIZE`` bytes can't be had twice, unless the
-    server has put it into a file itself (ASGI).
+    A body of more than ``DATA_UPLOAD_MAX_MEMORY_SIZE`` bytes can't be had twice, unless Django
+    has put it into a file itself (ASGI).
     """
 
     def __init__(self, request: HttpRequest) -> None:
         state = request.__dict__
-        if request.META.get("CONTENT_LENGTH"):
-            stream = state.get("_stream")
-            if stream is not None and not stream.seekable():
-                state["_stream"] = _Recorder(stream, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        stream = state.get("_stream")
+        if stream is None:
+            pass
+        elif _is_file(stream):
+            state["_stream"] = _File(stream)
+        elif request.META.get("CONTENT_LENGTH"):  # else there is nothing in it
+            state["_stream"] = _Recorder(stream, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         self._class = request.__class__
         self._state = state.copy()
 
@@ -72,16 +98,14 @@ class Replay:
     def possible(self) -> bool:
         """Whether the body can still be had from its beginning."""
         stream = self._state.get("_stream")
-        if isinstance(stream, _Recorder):
-            return stream.complete
-        return stream is None or not stream.closed
+        return not isinstance(stream, _Recorder) or stream.complete
 
     def request(self) -> HttpRequest:
         """A new request."""
         stream = self._state.get("_stream")
         if isinstance(stream, _Recorder):
             stream.rewind()
-        elif stream is not None and stream.seekable():
+        elif isinstance(stream, _File):
             stream.seek(0)
         request = self._class.__new__(self._class)
         request.__dict__.update(self._state)

@@ -7,9 +7,15 @@ from typing import Any
 
 
 class Exchange:
-    """One request without a body: what the application sent, and the way to hang up."""
+    """One request: what the application sent, and the way to hang up."""
 
-    def __init__(self, path: str, method: str = "POST") -> None:
+    def __init__(
+        self,
+        path: str,
+        method: str = "POST",
+        body: bytes = b"",
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
         self.scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -17,12 +23,12 @@ class Exchange:
             "method": method,
             "path": path,
             "query_string": b"",
-            "headers": [(b"host", b"testserver")],
+            "headers": [(b"host", b"testserver"), *headers],
         }
         self.sent: list[dict[str, Any]] = []
         self.body_begun = asyncio.Event()
         self._received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._received.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+        self._received.put_nowait({"type": "http.request", "body": body, "more_body": False})
 
     def hang_up(self) -> None:
         """The client goes away."""
