@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 from unittest import SkipTest
 
@@ -17,6 +16,7 @@ from storm_django.models import TransactionOutcome
 from tests.private_servers import private_server
 from tests.storm_django.aliases import extra_alias, forget_store
 from tests.storm_django.models import Entry, StormEntry
+from tests.txmiddleware.resource import expect_failures
 from txmiddleware import commit_on_success
 
 ALIASES = ("first", "second")
@@ -65,9 +65,7 @@ class TwoPhaseCase(SimpleTestCase):
                 )
 
     def setUp(self) -> None:
-        # It tells of each resource that could not be committed, which here is what we want.
-        logging.getLogger("txn").setLevel(logging.CRITICAL + 1)
-        self.addCleanup(logging.getLogger("txn").setLevel, logging.NOTSET)
+        expect_failures(self)
         self.addCleanup(self.forget)
 
     def forget(self) -> None:

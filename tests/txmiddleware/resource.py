@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import unittest
 from typing import Any
 
 import transaction
+
+
+def expect_failures(test: unittest.TestCase) -> None:
+    """Have the package not tell of each resource that could not be committed."""
+    logger = logging.getLogger("txn")
+    logger.setLevel(logging.CRITICAL + 1)
+    test.addCleanup(logger.setLevel, logging.NOTSET)
 
 
 class Resource:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import transaction
@@ -14,7 +13,7 @@ from transaction.interfaces import AlreadyInTransaction, DoomedTransaction
 
 from storm_django import get_store
 from tests.storm_django.models import Entry, StormEntry
-from tests.txmiddleware.resource import Resource
+from tests.txmiddleware.resource import Resource, expect_failures
 from txmiddleware import attempts, commit_on_success, is_managed, require_managed
 from txmiddleware.exceptions import TransactionDoomed, TransactionRequired
 
@@ -346,7 +345,7 @@ class FailureTest(TransactionTestCase):
             def sortKey(self) -> str:
                 return "a"
 
-        logging.getLogger("txn").setLevel(logging.CRITICAL)
+        expect_failures(self)
         with self.assertRaises(Oops), commit_on_success():
             write("a")
             transaction.get().join(Refuses())

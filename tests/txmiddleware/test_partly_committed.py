@@ -15,7 +15,7 @@ from django.test import TransactionTestCase, override_settings
 from transaction.interfaces import TransientError
 
 from tests.storm_django.models import Entry, Item
-from tests.txmiddleware.resource import Resource
+from tests.txmiddleware.resource import Resource, expect_failures
 from tests.txmiddleware.test_middleware import TRANSACTIONS, RequestMixin
 
 NO_SESSION = any(importlib.util.find_spec(name) is None for name in ("sqlalchemy", "zope"))
@@ -47,6 +47,9 @@ UNANSWERED = Exception("server closed the connection unexpectedly")  # as a driv
 
 @override_settings(ROOT_URLCONF="tests.txmiddleware.urls", MIDDLEWARE=[TRANSACTIONS])
 class PartlyCommittedTest(RequestMixin, TransactionTestCase):
+    def setUp(self) -> None:
+        expect_failures(self)
+
     def attempts(self, work: Callable[[], object], *parts: Part) -> int:
         """How often a request is handled that does this, if it fails the first time."""
         seen = []

@@ -53,7 +53,7 @@ class Psycopg3Test(TransactionTestCase):
                 "slow, caught": [503, 1, 0],
                 "killed": [200, 2, 1],
                 "refused": [500, 3, 0],
-                "pool": True,
+                "pool": [False, True],
                 "clash": [500, 1, 0],
                 "clash, read committed": [500, 1, 0],
                 "clash, serializable": [200, 2, 1],

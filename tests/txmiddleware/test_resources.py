@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import tempfile
 import unittest
 from email.message import Message
@@ -20,6 +19,7 @@ from django.test import TransactionTestCase, override_settings
 
 from storm_django import get_store
 from tests.storm_django.models import Entry, StormEntry
+from tests.txmiddleware.resource import expect_failures
 from tests.txmiddleware.urls import views
 from txmiddleware import commit_on_success, on_commit
 from txmiddleware.exceptions import TransactionDoomed
@@ -56,9 +56,7 @@ def clash_at_commit() -> None:
 )
 class ResourceCase(TransactionTestCase):
     def setUp(self) -> None:
-        # It tells of each resource that could not be rolled back, which here is what we want.
-        logging.getLogger("txn").setLevel(logging.CRITICAL + 1)
-        self.addCleanup(logging.getLogger("txn").setLevel, logging.NOTSET)
+        expect_failures(self)
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
