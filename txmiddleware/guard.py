@@ -66,11 +66,12 @@ class Guard:
         """
         if self._explicit is None:
             self._explicit = self._manager.explicit
-            self._manager.explicit = True
+            self._manager.explicit = self._manager.is_guarded = True
 
     def _allow_begin(self) -> None:
         if self.owner is None and self._explicit is not None:
             self._manager.explicit, self._explicit = self._explicit, None
+            self._manager.is_guarded = False
 
     def commit(self) -> None:
         """Commit as the owner. What fails is aborted before the error is raised again.
@@ -325,11 +326,17 @@ def is_test_case(txn: ITransaction) -> bool:
 def current_transaction() -> ITransaction:
     """The thread's transaction.
 
-    Raises ``TransactionManagementError`` if it was aborted by code that had not begun it.
+    Raises ``TransactionManagementError`` if it was aborted by code that had not begun it, and if
+    the site has switched on ``transaction.manager.explicit`` and nobody has begun one.
     """
     try:
         return transaction.manager.get()
     except NoTransaction:
+        if transaction.manager.manager.has_to_begin:
+            raise TransactionManagementError(
+                "there is no transaction, and transaction.manager.explicit is on, so that none "
+                "begins by its use; use commit_on_success(), or call transaction.begin() first"
+            ) from None
         raise TransactionManagementError(
             "transaction.abort() was called inside a scope that had not ended; nothing more can "
             "be done in that scope: raise an exception instead of aborting"

@@ -10,11 +10,14 @@ from transaction.interfaces import ITransaction
 
 from txmiddleware.guard import Callback, current_transaction, guard_of, is_test_case, run
 from txmiddleware.manager import ASYNC_UNSAFE
-from txmiddleware.thread import has_joined, has_scope
+from txmiddleware.thread import has_joined, has_scope, this_thread
 
 
-def _is_idle(txn: ITransaction) -> bool:
-    return not has_joined(txn) and not has_scope()
+def _open_transaction() -> ITransaction | None:
+    if this_thread.manager.has_to_begin:
+        return None
+    txn = current_transaction()
+    return txn if has_joined(txn) or has_scope() else None
 
 
 def _connection_in_block() -> Any:
@@ -34,11 +37,10 @@ def on_commit(callback: Callback, *, robust: bool = True) -> None:
     aborted, or a savepoint from before the call is rolled back to, it does not run. In a
     ``TestCase``, and in an ``atomic()`` block that no scope is around, it is Django's to run. An
     error is logged and stops nobody, unless ``robust`` is false: then it reaches the code that
-    committed. Raises Django's ``SynchronousOnlyOperation`` where an
-    event loop runs.
+    committed. Raises Django's ``SynchronousOnlyOperation`` where an event loop runs.
     """
-    txn = current_transaction()
-    if not _is_idle(txn) and not is_test_case(txn):
+    txn = _open_transaction()
+    if txn is not None and not is_test_case(txn):
         guard_of(txn).on_commit(callback, robust=robust)
         return
     connection = _connection_in_block()
@@ -58,6 +60,6 @@ def on_abort(callback: Callback) -> None:
     does it where a database has committed although the commit failed. Raises Django's
     ``SynchronousOnlyOperation`` where an event loop runs.
     """
-    txn = current_transaction()
-    if not _is_idle(txn):
+    txn = _open_transaction()
+    if txn is not None:
         guard_of(txn).on_abort(callback)

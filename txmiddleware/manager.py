@@ -32,8 +32,10 @@ class WaitedForManager(TransactionManager):  # type: ignore[misc]
     which nobody but Django does anything.
     """
 
+    explicit: bool
     owner: Waiting | None = None  # a scope, for which the transaction is begun
     waiting: list[Waiting]  # blocks of Django's, which it takes in
+    is_guarded = False  # explicit, because what has begun a transaction has not ended
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +64,20 @@ class WaitedForManager(TransactionManager):  # type: ignore[misc]
         if owner is not None:
             owner.admit(super().begin())
         for one in waiting:
-            one.admit(super().get())
+            one.admit(self._made())
+
+    def _made(self) -> ITransaction:
+        """What ``get()`` makes; for a block of Django's, which begins, in explicit mode too."""
+        explicit, self.explicit = self.explicit, False
+        try:
+            return super().get()
+        finally:
+            self.explicit = explicit
+
+    @property
+    def has_to_begin(self) -> bool:
+        """Whether there is none, and the site's explicit mode has ``get()`` make none."""
+        return self.explicit and not self.is_guarded and self.is_free
 
     @property
     def is_free(self) -> bool:
@@ -78,7 +93,11 @@ class WaitedForManager(TransactionManager):  # type: ignore[misc]
 
     def wait(self, one: Waiting) -> bool:
         """Have ``one`` join the next transaction; False if there is one now."""
-        if self._txn is not None or len(self._synchs.data.data) > SYNCHRONIZERS:
+        if self._txn is not None:
+            return False
+        if len(self._synchs.data.data) > SYNCHRONIZERS:
+            if self.has_to_begin:
+                self._made()
             return False
         self.waiting.append(one)
         return True
