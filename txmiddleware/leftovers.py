@@ -32,8 +32,9 @@ def abort_leftovers(**kwargs: Any) -> None:
             scope.abort()
         return
     txn = this_thread.manager.current
-    # One that was begun and not used yet would make the next request a part of it.
-    if txn is None or not (has_joined(txn) or has_scope()):
+    # One that was begun and not used yet would make the next request a part of it, and one that
+    # was doomed could not be committed by it.
+    if txn is None or not (has_joined(txn) or has_scope() or txn.isDoomed()):
         return
     guard = guard_of(txn)
     if guard.owner is not None:

@@ -59,6 +59,16 @@ class TaskTest(SimpleTestCase):
 
         self.assertEqual(in_new_thread(work), [(False, [])])
 
+    def test_one_that_was_doomed_is_ended_though_nobody_has_joined_it(self) -> None:
+        def work() -> Any:
+            is_managed()
+            transaction.doom()
+            with self.assertLogs("txmiddleware", "WARNING"):
+                abort_leftovers()
+            return transaction.get().isDoomed()
+
+        self.assertEqual(in_new_thread(work), [False])
+
 
 class Busy(TransientError):
     """The resource may be free the next time."""
