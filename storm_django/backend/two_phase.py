@@ -15,6 +15,7 @@ from storm_django.backend.data_manager import StoreDataManager
 from storm_django.stores import get_store
 from txmiddleware.data_manager import ACTIVE, ENDED
 from txmiddleware.guard import quietly
+from txmiddleware.retryable import is_unanswered
 
 logger = logging.getLogger("storm_django")
 
@@ -41,7 +42,7 @@ class TwoPhaseDataManager(StoreDataManager):
     """
 
     is_two_phase = True
-    is_prepared = False
+    is_prepared = False  # or may be
 
     def begin(self) -> None:
         super().begin()
@@ -68,7 +69,11 @@ class TwoPhaseDataManager(StoreDataManager):
 
                 note_commit(txn)
             self.refuse_unfit()  # other resources may have used the connection
-            store.prepare()
+            try:
+                store.prepare()
+            except Exception as error:
+                self.is_prepared = is_unanswered(error)
+                raise
             self.is_prepared = True
 
     def tpc_vote(self, txn: ITransaction) -> None:
@@ -115,6 +120,7 @@ class TwoPhaseDataManager(StoreDataManager):
                 self._give_up()
             raw = self.connection.connection
             if self.is_prepared and (raw is None or raw.closed):
+                self.guard.retry_reason = None  # another attempt would wait for its locks
                 logger.error(
                     "%s: a part of a transaction may be prepared still; run manage.py "
                     "storm_transactions",

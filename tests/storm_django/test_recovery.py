@@ -12,8 +12,10 @@ from io import StringIO
 from unittest import mock
 
 import psycopg2
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connections
+from django.test import override_settings
 from django.utils import timezone
 from storm.exceptions import Error as StormError
 
@@ -21,9 +23,10 @@ from storm_django import recovery
 from storm_django.models import TransactionOutcome
 from tests.storm_django.aliases import extra_alias
 from tests.storm_django.models import Entry
+from tests.storm_django.test_lost_answer import Proxy
 from tests.storm_django.two_phase import ALIASES, TwoPhaseCase, prepared
 from tests.txmiddleware.resource import Resource
-from txmiddleware import commit_on_success
+from txmiddleware import attempts, commit_on_success
 from txmiddleware.exceptions import TransactionManagementError
 
 FIRST, BETWEEN = "voter", "~txmiddleware:first0"
@@ -223,6 +226,29 @@ class LostTest(RecoveryCase):
                 self.assert_committed(one_phase, one_phase)
                 self.work(Resource(), "b")
                 self.forget()
+
+    def test_an_answer_to_prepare_that_is_lost_is_told_and_nothing_is_tried_again(self) -> None:
+        proxy = Proxy("127.0.0.1", self.server.port)
+        self.addCleanup(proxy.close)
+        uri = f"postgres://postgres@127.0.0.1:{proxy.port}/first"
+        calls: list[int] = []
+
+        @attempts(3)
+        def work() -> None:
+            calls.append(1)
+            for alias in ("proxied", "second"):
+                Entry.objects.using(alias).create(name="a")
+
+        stores = settings.STORM_STORES | {"proxied": {"URI": uri, "TWO_PHASE": True}}
+        with override_settings(STORM_STORES=stores), self.one_more("proxied", "proxied"):
+            proxy.loses = b"PREPARE TRANSACTION"
+            with self.assertLogs("storm_django", "ERROR") as logs, self.assertRaises(StormError):
+                work()
+            self.assertIn("proxied: a part of a transaction may be prepared", logs.output[0])
+            self.assertEqual((proxy.loses, len(calls)), (b"", 1))
+            self.assertEqual(prepared(self.server), ["first"])
+            self.assertIn("roll back", run("--finish"))
+        self.assertEqual((prepared(self.server), self.names()), ([], self.written()))
 
 
 class NotesTest(RecoveryCase):
