@@ -80,7 +80,7 @@ class ScopeAtomic(Atomic):
             super().__exit__(exc_type, exc_value, traceback)
             return
         try:
-            connection._commit()  # type: ignore[attr-defined]
+            connection._commit()
         except BaseException as error:
             try:
                 super().__exit__(type(error), error, None)
@@ -186,10 +186,15 @@ class DatabaseDataManager:
 
     @property
     def needs_rollback(self) -> bool:
-        """Whether somebody has asked for a rollback. One that was closed has not been asked."""
+        """Whether somebody has asked for a rollback.
+
+        Of one that was closed, or that the server has ended, nobody has: that is an error.
+        """
         connection = self.connection
         return self.status == LOST or bool(
-            connection.needs_rollback and not connection.closed_in_transaction
+            connection.needs_rollback
+            and not connection.closed_in_transaction
+            and connection.ended_by is None
         )
 
     def leave(self) -> None:
@@ -282,14 +287,13 @@ class DatabaseDataManager:
     def refuse_unfit(self) -> None:
         """Raise ``TransactionManagementError`` if a commit would be a rollback."""
         connection = self.connection
+        refuse_failed(connection)
         if connection.needs_rollback or connection.closed_in_transaction:
             raise TransactionManagementError(
                 f"the transaction on database {connection.alias!r} can't be committed: an "
                 f"error in an atomic block without savepoint, set_rollback(True) or a closed "
                 f"connection asks for a rollback"
             ) from getattr(connection, "rollback_exc", None)
-        if connection.vendor == "postgresql":
-            refuse_failed(connection)
 
     @property
     def commits_in_one_phase(self) -> bool:

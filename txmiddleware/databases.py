@@ -12,10 +12,12 @@ from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic
 from django.utils.connection import ConnectionDoesNotExist
+from django.utils.functional import cached_property
 
 from txmiddleware.conf import conf
 from txmiddleware.data_manager import ENDED, LOST, DatabaseDataManager
 from txmiddleware.exceptions import TransactionManagementError
+from txmiddleware.failed_statement import NotingErrorWrapper, has_ended
 from txmiddleware.forks import forget_connection, watch_fork
 from txmiddleware.guard import current_transaction, guard_of
 from txmiddleware.thread import has_scope, this_thread
@@ -45,6 +47,8 @@ class Participant(BaseDatabaseWrapper):
     _marks: dict[str, tuple[int, int]]
     """By savepoint, where the callbacks of the transaction were when it was made."""
     _forked_inside = False
+    ended_by: BaseException | None = None  # the server has rolled back the transaction, unasked
+    notes_alone = False  # whether also in transactions that only Django knows of
 
     # Atomic.__enter__ reads these two before anything else of the connection. A block that is the
     # first use in a scope has to find the scope's block open already.
@@ -86,6 +90,62 @@ class Participant(BaseDatabaseWrapper):
             self._join_if_due()
         return super()._cursor(name)  # type: ignore[misc]
 
+    # An error can end the transaction in the server. What followed would be committed without
+    # what came before, so nothing follows, whichever savepoints there were.
+
+    @cached_property
+    def wrap_database_errors(self) -> NotingErrorWrapper:
+        return NotingErrorWrapper(self)
+
+    def note_error(self, error: BaseException) -> None:
+        """Note if ``error``, of a statement, has ended the transaction in the server."""
+        if (
+            self.ended_by is None
+            and (self.notes_alone or self._data_manager is not None)
+            and has_ended(self, error)
+        ):
+            self.ended_by = error
+
+    def refuse_ended(self) -> None:
+        """Raise ``TransactionManagementError`` if the server has ended the transaction."""
+        if self.ended_by is not None and self.connection is not None:  # and not closed since
+            raise TransactionManagementError(
+                f"the server has rolled back the transaction on database {self.alias!r} by itself "
+                f"when a statement failed, and the error was caught: {self.ended_by}; let such an "
+                f"error leave the transaction, so that it can be tried again"
+            ) from self.ended_by
+
+    def validate_no_broken_transaction(self) -> None:
+        if self.ended_by is not None:
+            self.refuse_ended()
+        if self.needs_rollback:
+            super().validate_no_broken_transaction()
+
+    def _savepoint(self, sid: str) -> None:
+        super()._savepoint(sid)  # type: ignore[misc]
+        if self._data_manager is not None:
+            self._marks[sid] = self._data_manager.mark()
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        if self.ended_by is None:
+            super()._savepoint_rollback(sid)  # type: ignore[misc]
+        if self._data_manager is not None:
+            # One that is older than the data manager is older than all callbacks.
+            self._data_manager.undo_since(self._marks.get(sid, (0, 0)))
+
+    def _savepoint_commit(self, sid: str) -> None:
+        if self.ended_by is None:
+            super()._savepoint_commit(sid)  # type: ignore[misc]
+
+    def _commit(self) -> None:
+        if self.ended_by is not None:
+            self.refuse_ended()
+        super()._commit()  # type: ignore[misc]
+
+    def _rollback(self) -> None:
+        self.ended_by = None
+        super()._rollback()  # type: ignore[misc]
+
     def close(self) -> None:
         with self._joining_suspended():
             super().close()
@@ -107,19 +167,9 @@ class Participant(BaseDatabaseWrapper):
         if self.connection is not None and self._data_manager is not None and not self._no_join:
             return  # ensure_connection() has read in_atomic_block, and so joined, which connects
         watch_fork(self, _forget_connection)
+        self.ended_by = None
         with self._joining_suspended():
             super().connect()
-
-    def _savepoint(self, sid: str) -> None:
-        super()._savepoint(sid)  # type: ignore[misc]
-        if self._data_manager is not None:
-            self._marks[sid] = self._data_manager.mark()
-
-    def _savepoint_rollback(self, sid: str) -> None:
-        super()._savepoint_rollback(sid)  # type: ignore[misc]
-        if self._data_manager is not None:
-            # One that is older than the data manager is older than all callbacks.
-            self._data_manager.undo_since(self._marks.get(sid, (0, 0)))
 
     def after_fork(self) -> None:
         """Forget, in a child process, the connection and the transaction of its parent."""
@@ -205,6 +255,7 @@ class Participant(BaseDatabaseWrapper):
         with self._joining_suspended(), self.wrap_database_errors:
             assert self.connection is not None
             self.connection.rollback()
+            self.ended_by = None
             if hasattr(self, "_start_transaction_under_autocommit"):
                 self._start_transaction_under_autocommit()
 
@@ -224,6 +275,7 @@ def enlist(connection: Any) -> None:
     """
     if not isinstance(connection, Participant):
         connection.__class__ = _participant_class(connection.__class__)
+        connection.__dict__.pop("wrap_database_errors", None)  # Django's, which it keeps there
         watch_fork(connection, _forget_connection)
     if isinstance(vars(connection).get("connect"), MethodType):
         # Left behind by a TestCase that had this database locked, and of the class from before.

@@ -15,23 +15,20 @@ from storm.uri import URI
 from storm.zope.zstorm import global_zstorm
 from transaction.interfaces import ITransaction
 
-from storm_django.backend import coherence
 from storm_django.backend.cursors import CoherentCursor, CoherentDebugCursor
 from storm_django.backend.data_manager import StoreDataManager
-from storm_django.backend.statements import UNDO, effect_of
+from storm_django.backend.in_step import InStepWrapper
 from storm_django.backend.thread_end import close_at_thread_end, forget_connection
 from storm_django.backend.two_phase import TwoPhaseDataManager
 from storm_django.conf import StoreSettings, conf
-from storm_django.stores import existing_store, watch_store
 from txmiddleware.data_manager import ENDED, LOST
-from txmiddleware.databases import Participant
 from txmiddleware.exceptions import TransactionManagementError
 from txmiddleware.guard import Guard, current_transaction, guard_of
 from txmiddleware.manager import WaitedForManager
 from txmiddleware.thread import has_scope, this_thread, watch
 
 
-class StoreWrapper(Participant):
+class StoreWrapper(InStepWrapper):
     """Django's wrapper around a connection that a Storm store uses too.
 
     The wrapper opens and closes the raw connection, as the stock engine does, and lends it to the
@@ -41,9 +38,8 @@ class StoreWrapper(Participant):
 
     cursor_class: type[CursorWrapper] = CoherentCursor
     debug_cursor_class: type[CursorDebugWrapper] = CoherentDebugCursor
-    _data_manager: StoreDataManager | None
+    notes_alone = True
     _waits_on: WaitedForManager | None = None  # in a block of Django that is not a part of any
-    _leaving_store: Store | None = None  # removed from ZStorm in the transaction that it is in
     store_database_class: ClassVar[type[Database]]
 
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
@@ -77,11 +73,6 @@ class StoreWrapper(Participant):
         if store.two_phase or global_zstorm._default_tpcs.get(store.name):
             return TwoPhaseDataManager
         return StoreDataManager
-
-    @property
-    def store(self) -> Store | None:
-        """This thread's store, if it has been made."""
-        return existing_store(self.store_settings.name) or self._leaving_store
 
     def make_store_database(self) -> Database:
         """Storm's ``Database`` whose connections borrow those of this alias."""
@@ -162,59 +153,6 @@ class StoreWrapper(Participant):
 
     # Coherence.
 
-    def flush_store(self) -> None:
-        """Send what Storm has pending."""
-        store = self.store
-        if store is not None:
-            store.flush()
-
-    def reset_store(self) -> None:
-        """Have Storm forget what it has pending and what it believes, as after a rollback."""
-        store = self.store
-        if store is not None:
-            store._connection.writes += 1
-            with store._connection.no_transaction_control():
-                store.rollback()
-
-    def watch_store(self) -> None:
-        """Notice the next use of the store."""
-        store = self.store
-        if store is not None and store._register_for_txn:
-            watch_store(store, self.alias)
-
-    def store_at_stake(self) -> Store | None:
-        """The store, if it may know objects whose rows are of this transaction."""
-        manager = self._data_manager
-        if manager is None or not manager.involves_store:
-            return None
-        # Nothing to send, and nothing that can be stale?
-        store = self.store
-        return store if store is not None and (store._alive.data or store._dirty) else None
-
-    def before_statement(self, sql: Any) -> None:
-        """Django is about to execute a statement."""
-        if self._data_manager is None and not (self.autocommit or self._no_join):
-            self.join()
-        store = self.store_at_stake()
-        if store is not None:
-            coherence.before_statement(store, effect_of(sql))
-
-    def after_statement(
-        self, sql: Any, params: Any = None, rowcount: int | None = None, *, failed: bool = False
-    ) -> None:
-        """Django has executed a statement, which may have changed what Storm has cached.
-
-        One that has failed may have done a part of its work, unless it is a rollback.
-        """
-        store = self.store_at_stake()
-        if store is None:
-            return
-        effect = effect_of(sql)
-        if effect is not UNDO:
-            coherence.after_statement(store, effect, params, rowcount)
-        elif not failed:
-            self.reset_store()
-
     def make_cursor(self, cursor: Any) -> CursorWrapper:
         return self.cursor_class(cursor, self)
 
@@ -223,7 +161,7 @@ class StoreWrapper(Participant):
 
     def _savepoint_commit(self, sid: str) -> None:
         try:
-            super()._savepoint_commit(sid)  # type: ignore[misc]
+            super()._savepoint_commit(sid)
         except Error:
             raise
         except BaseException:
@@ -330,7 +268,7 @@ class StoreWrapper(Participant):
         if self._waits_on is not None:
             self._stop_waiting()
         if manager is None or not manager.is_djangos:
-            super()._commit()  # type: ignore[misc]
+            super()._commit()
         else:
             manager.end_for_django(failed=False)
 
@@ -339,16 +277,16 @@ class StoreWrapper(Participant):
             self._stop_waiting()
         manager = self._data_manager
         if manager is None or not manager.is_djangos:
-            super()._rollback()  # type: ignore[misc]
+            super()._rollback()
         else:
             manager.end_for_django(failed=True)
 
     def end_in_driver(self, *, failed: bool) -> None:
         """Commit or roll back on the raw connection."""
         if failed:
-            super()._rollback()  # type: ignore[misc]
+            super()._rollback()
         else:
-            super()._commit()  # type: ignore[misc]
+            super()._commit()
 
     def end_for_store(self, *, failed: bool) -> None:
         """``Store.commit()`` or ``Store.rollback()`` was called by the application.

@@ -113,6 +113,9 @@ class BorrowingConnection(Connection):
         return joined
 
     def is_disconnection_error(self, exc: Exception, extra_disconnection_errors: Any = ()) -> bool:
+        # All of the driver's errors pass here.
+        if self._lender is not None:
+            self._lender.note_error(exc)
         if self._raw_connection is None and isinstance(exc, (DatabaseError, InterfaceError)):
             return True  # Django's side has noticed and dropped it
         found: bool = super().is_disconnection_error(exc, extra_disconnection_errors)
@@ -120,6 +123,8 @@ class BorrowingConnection(Connection):
 
     def _ensure_connected(self) -> None:
         self._leave_if_idle()
+        if self._lender is not None and self._lender.ended_by is not None:
+            self._lender.refuse_ended()
         if self._lender is None or self._state != STATE_RECONNECT or self._blocked:
             super()._ensure_connected()
             return
