@@ -40,8 +40,7 @@ class StoreDataManager(DatabaseDataManager):
         try:
             if not failed:
                 self._send_pending_inside()
-                if not self.is_apart:
-                    self.refuse_unfit()
+                self.refuse_unfit()
                 self.guard.refuse()
             self._end_part_of_django(failed=failed)
         except BaseException:

@@ -23,6 +23,7 @@ from storm_django.backend.two_phase import TwoPhaseDataManager
 from storm_django.conf import StoreSettings, conf
 from txmiddleware.data_manager import ENDED, LOST
 from txmiddleware.exceptions import TransactionManagementError
+from txmiddleware.failed_statement import refuse_failed
 from txmiddleware.guard import Guard, current_transaction, guard_of
 from txmiddleware.manager import WaitedForManager
 from txmiddleware.thread import has_scope, this_thread, watch
@@ -265,6 +266,8 @@ class StoreWrapper(InStepWrapper):
 
     def _commit(self) -> None:
         manager = self._data_manager
+        if manager is None:
+            refuse_failed(self)  # in a scope, its end has
         if self._waits_on is not None:
             self._stop_waiting()
         if manager is None or not manager.is_djangos:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from unittest import mock
 
+import transaction
 from django.db import connection
+from django.db.transaction import atomic, set_autocommit
+from django.db.transaction import commit as django_commit
+from django.db.transaction import on_commit as django_on_commit
+from django.db.transaction import rollback as django_rollback
 from django.http import HttpRequest
 from django.test import TransactionTestCase, override_settings
 
-from storm_django import get_store
+from storm_django import get_store, get_store_uri
+from tests.storm_django.aliases import extra_alias
 from tests.storm_django.models import Entry
 from tests.txmiddleware.urls import views
 from txmiddleware import commit_on_success
@@ -63,3 +70,64 @@ class FailedStatementTest(TransactionTestCase):
                 self.client.raise_request_exception = False
                 status = self.client.post("/sync/view/").status_code
                 self.check(Entry.objects.exists(), status == 500)
+
+    def check_block(self, work: Callable[[Callable[[], None]], None]) -> None:
+        """``work`` writes and fails in a block, or by hand; hooks of Django's tell the same."""
+        ran: list[str] = []
+        failed = False
+        Entry.objects.all().delete()
+
+        def whole() -> None:
+            if connection.in_atomic_block:
+                django_on_commit(lambda: ran.append("ran"))
+            Entry.objects.create(name="before")
+            with self.assertRaises(Exception):  # noqa: B017
+                fail_in_django()
+
+        try:
+            work(whole)
+        except TransactionManagementError:
+            failed = True
+        self.check(Entry.objects.exists(), failed)
+        self.assertFalse(ran and failed)
+        self.assertTrue(connection.get_autocommit())
+
+    def test_in_an_outermost_block_in_which_django_is_alone(self) -> None:
+        def alone(work: Callable[[], None]) -> None:
+            with atomic():
+                work()
+
+        self.check_block(alone)
+
+    def test_in_an_outermost_block_with_others(self) -> None:
+        def joined(work: Callable[[], None]) -> None:
+            with atomic():
+                transaction.get()
+                work()
+
+        self.check_block(joined)
+
+    def test_in_the_block_of_a_second_database(self) -> None:
+        def apart(work: Callable[[], None]) -> None:
+            with (
+                extra_alias("other", get_store_uri()),
+                mock.patch.object(type(self), "databases", {"default", "other"}),
+                atomic(using="other"),
+            ):
+                transaction.get()
+                with atomic():
+                    work()
+
+        self.check_block(apart)
+
+    def test_by_hand(self) -> None:
+        def by_hand(work: Callable[[], None]) -> None:
+            set_autocommit(False)
+            try:
+                work()
+                django_commit()
+            finally:
+                django_rollback()
+                set_autocommit(True)
+
+        self.check_block(by_hand)
