@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from operator import methodcaller
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
@@ -21,6 +21,9 @@ from txmiddleware.failed_statement import NotingErrorWrapper, has_ended
 from txmiddleware.forks import forget_connection, watch_fork
 from txmiddleware.guard import current_transaction, guard_of
 from txmiddleware.thread import has_scope, this_thread
+
+if TYPE_CHECKING:
+    from txmiddleware.limit import Limit
 
 
 class _Suspension:
@@ -46,6 +49,7 @@ class Participant(BaseDatabaseWrapper):
     _no_join = 0
     _marks: dict[str, tuple[int, int]]
     """By savepoint, where the callbacks of the transaction were when it was made."""
+    _limit: Limit | None = None  # of its statements, in a request with TX_TIMEOUT
     _forked_inside = False
     ended_by: BaseException | None = None  # the server has rolled back the transaction, unasked
     notes_alone = False  # whether also in transactions that only Django knows of
@@ -88,7 +92,24 @@ class Participant(BaseDatabaseWrapper):
     def _cursor(self, name: str | None = None) -> Any:
         if not self._no_join:
             self._join_if_due()
-        return super()._cursor(name)  # type: ignore[misc]
+        cursor = super()._cursor(name)  # type: ignore[misc]
+        limit = self._limit
+        return cursor if limit is None else limit.cursor(cursor, is_in_server=name is not None)
+
+    def _commit(self) -> None:
+        if self.ended_by is not None:
+            self.refuse_ended()
+        super()._commit()  # type: ignore[misc]
+        self._end_in_limit(committed=True)
+
+    def _rollback(self) -> None:
+        self.ended_by = None
+        self._end_in_limit(committed=False)
+        super()._rollback()  # type: ignore[misc]
+
+    def _end_in_limit(self, *, committed: bool) -> None:
+        if self._limit is not None:
+            self._limit.end_transaction(committed=committed)
 
     # An error can end the transaction in the server. What followed would be committed without
     # what came before, so nothing follows, whichever savepoints there were.
@@ -136,15 +157,6 @@ class Participant(BaseDatabaseWrapper):
     def _savepoint_commit(self, sid: str) -> None:
         if self.ended_by is None:
             super()._savepoint_commit(sid)  # type: ignore[misc]
-
-    def _commit(self) -> None:
-        if self.ended_by is not None:
-            self.refuse_ended()
-        super()._commit()  # type: ignore[misc]
-
-    def _rollback(self) -> None:
-        self.ended_by = None
-        super()._rollback()  # type: ignore[misc]
 
     def close(self) -> None:
         with self._joining_suspended():
@@ -249,11 +261,14 @@ class Participant(BaseDatabaseWrapper):
                 raise
         if scope is not None:
             scope.members.append(manager)
+        if this_thread.budget is not None:
+            this_thread.budget.limit(self)
 
     def _restart_transaction(self) -> None:
         """Roll back in the server and go on in a new transaction, which will be rolled back too."""
         with self._joining_suspended(), self.wrap_database_errors:
             assert self.connection is not None
+            self._end_in_limit(committed=False)
             self.connection.rollback()
             self.ended_by = None
             if hasattr(self, "_start_transaction_under_autocommit"):

@@ -101,7 +101,11 @@ def install() -> None:
         if attempt is not None and attempt.note(exc):
             return HttpResponse(status=503)  # nobody gets to see it
         response = convert(request, exc)
-        if isinstance(exc, TransactionTimeout):
+        is_timeout = isinstance(exc, TransactionTimeout)
+        if attempt is not None and attempt.budget is not None and response.status_code == 500:
+            # Where rows are fetched the error is the driver's.
+            is_timeout = is_timeout or attempt.budget.is_behind(exc)
+        if is_timeout:
             response.status_code = 503
         return response
 

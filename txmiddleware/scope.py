@@ -45,7 +45,6 @@ class Scope:
     is_over = False
     is_held = False  # the body of a response ends it
     guard: Guard | Untouched = UNTOUCHED
-    _is_committed = False
     _savepoint: Any = None
     _doomed_before: tuple[bool, BaseException | None] | None = None  # in a TestCase
 
@@ -139,8 +138,6 @@ class Scope:
             elif not any(member.committed for member in self.members):
                 self.retry_reason = retry_reason(error, self.members)
             raise
-        else:
-            self._is_committed = True
         finally:
             self._close()
             if self.guard is not UNTOUCHED:
@@ -281,7 +278,7 @@ class Scope:
             if member.status == LOST:
                 member.unwind()
         if self._budget is not None:
-            self._budget.close(committed=self._is_committed)
+            self._budget.close()
 
 
 def make_savepoint(txn: ITransaction) -> Any:

@@ -15,6 +15,7 @@ from txmiddleware.manager import ASYNC_UNSAFE, WaitedForManager
 
 if TYPE_CHECKING:
     from txmiddleware.scope import Scope
+    from txmiddleware.timeout import Budget
 
 
 class _Watcher:
@@ -61,6 +62,7 @@ class _Thread(threading.local):
             manager.waiting = []
         self.manager: WaitedForManager = manager
         self.scope: Scope | None = None  # the innermost that is open
+        self.budget: Budget | None = None  # of the innermost that has one
         self.watcher = _Watcher()  # the manager holds it weakly
         transaction.manager.registerSynch(self.watcher)
         self.watcher.is_watching = True
@@ -103,5 +105,5 @@ def current_scope() -> Scope | None:
 
 def forget_scope() -> None:
     """Have this thread be in no scope, in a process that has only inherited it."""
-    this_thread.scope = None
+    this_thread.scope = this_thread.budget = None
     this_thread.watcher.begun = None
