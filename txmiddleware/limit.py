@@ -11,11 +11,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
+from txmiddleware.exceptions import TransactionTimeout
 from txmiddleware.thread import this_thread
 
 if TYPE_CHECKING:
@@ -61,7 +63,14 @@ class Limit:
             if sql.startswith("ROLLBACK"):
                 self._forget()
             return execute(sql, params, many, context)
-        return self.limited(execute, sql, params, many, context)
+        try:
+            return self.limited(execute, sql, params, many, context)
+        except TransactionTimeout:
+            # One that ended too late has rows that nobody will read, and on SQLite a lock with them
+            # for as long as the error refers to the cursor.
+            with suppress(self.connection.Database.Error):
+                context["cursor"].close()
+            raise
 
     def limited(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call what has a statement executed.

@@ -273,3 +273,18 @@ class LimitTest(RequestMixin, TransactionTestCase):
         for alias in ("default", "stock"):
             self.assert_too_late(lambda alias=alias: self.execute(alias, SLOW_ROWS), alias)
         self.assert_too_late(lambda: get_store().execute(SLOW_ROWS).get_all())
+
+    def test_what_ends_too_late_keeps_no_lock(self) -> None:
+        self.for_vendors("sqlite")
+
+        def view(request: Any) -> None:
+            write()
+            get_store().flush()
+            connection.connection.create_function("nap", 1, compute)
+            get_store().execute("SELECT nap(0.4) FROM sqlite_master")
+
+        response = self.request(view)  # which refers to the error
+        connection.close()
+        write()
+        transaction.commit()
+        self.assertEqual((response.status_code, names()), (503, BOTH))
