@@ -68,7 +68,7 @@ class Limit:
         except TransactionTimeout:
             # One that ended too late has rows that nobody will read, and on SQLite a lock with them
             # for as long as the error refers to the cursor.
-            with suppress(self.connection.Database.Error):
+            with suppress(self.connection.Database.Error):  # type: ignore[attr-defined]
                 context["cursor"].close()
             raise
 

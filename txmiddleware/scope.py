@@ -129,9 +129,11 @@ class Scope:
             if error is not None:
                 self.abort()
                 raise error
+        is_committed = False
         try:
             if not self._commit_alone():
                 self._commit_all()
+            is_committed = True
         except BaseException as error:
             if self.guard is not UNTOUCHED:
                 self.retry_reason = self.guard.retry_reason
@@ -141,7 +143,7 @@ class Scope:
         finally:
             self._close()
             if self.guard is not UNTOUCHED:
-                if self._is_committed:
+                if is_committed:
                     self._hand_over_callbacks()
                 self.guard.run_callbacks()
 
