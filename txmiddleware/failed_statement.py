@@ -67,7 +67,8 @@ def _ends_at_timeouts(raw: Any, driver: Any) -> bool:
 
 def refuse_failed(connection: Participant) -> None:
     """Raise ``TransactionManagementError`` if a commit would not commit all, and not say so."""
-    connection.refuse_ended()
+    if connection.ended_by is not None:
+        connection.refuse_ended()
     raw: Any = connection.connection
     if (
         connection.vendor == "postgresql"

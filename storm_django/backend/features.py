@@ -18,7 +18,7 @@ class SharedFeatures(BaseDatabaseFeatures):
                 "test_runner.tests.SetupDatabasesTests.test_destroy_test_db_restores_db_name",
             },
         }
-        if django.VERSION >= (6, 1):  # which has this test
+        if django.VERSION >= (6, 0):  # which has this test
             skips[
                 "create_test_db() makes Storm's tables too, in a method that calls Django's: that "
                 "is the line which Django warns about, where serialize is given."
