@@ -54,6 +54,8 @@ def may_be_committed(txn: ITransaction, error: BaseException) -> bool:
     resources = txn._resources
     if any(getattr(resource, "committed", False) for resource in resources):
         return True
+    if any(getattr(resource, "is_left_prepared", False) for resource in resources):
+        return True  # and has locks, for which another attempt would wait
     # ITransaction has no public way to ask.
     voted = [resource for resource in resources if id(resource) in txn._voted]
     if voted and len(voted) == len(resources):  # the second phase had begun

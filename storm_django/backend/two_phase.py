@@ -43,6 +43,7 @@ class TwoPhaseDataManager(StoreDataManager):
 
     is_two_phase = True
     is_prepared = False  # or may be
+    is_left_prepared = False  # or may be, since the connection was lost
 
     def begin(self) -> None:
         super().begin()
@@ -120,7 +121,7 @@ class TwoPhaseDataManager(StoreDataManager):
                 self._give_up()
             raw = self.connection.connection
             if self.is_prepared and (raw is None or raw.closed):
-                self.guard.retry_reason = None  # another attempt would wait for its locks
+                self.is_left_prepared = True
                 logger.error(
                     "%s: a part of a transaction may be prepared still; run manage.py "
                     "storm_transactions",
