@@ -155,6 +155,8 @@ class Participant(BaseDatabaseWrapper):
             self._data_manager.undo_since(self._marks.get(sid, (0, 0)))
 
     def _savepoint_commit(self, sid: str) -> None:
+        if self._data_manager is not None:
+            self._marks.pop(sid, None)
         if self.ended_by is None:
             super()._savepoint_commit(sid)  # type: ignore[misc]
 

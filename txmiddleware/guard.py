@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import transaction
+from transaction._transaction import Savepoint
 from transaction.interfaces import ITransaction, NoTransaction
 
 from txmiddleware.exceptions import TransactionDoomed, TransactionManagementError
@@ -19,6 +20,17 @@ Callback = Callable[[], Any]
 
 # The key under which a transaction keeps its guard: Transaction.data() goes by identity.
 _KEY = object()
+
+
+class _GuardedSavepoint(Savepoint):  # type: ignore[misc]
+    """One that takes back the callbacks too."""
+
+    guard: Guard
+    mark: tuple[int, int]
+
+    def rollback(self) -> None:
+        super().rollback()
+        self.guard.undo_since(self.mark)
 
 
 class Guard:
@@ -163,16 +175,15 @@ class Guard:
         self._undone += self._on_abort[aborts:]
         del self._on_abort[aborts:]
 
+    def keep_since(self, mark: tuple[int, int]) -> None:
+        """The work since :meth:`mark` counts as committed, so nothing of it waits for an abort."""
+        del self._on_abort[mark[1] :]
+
     def _savepoint(self, optimistic: bool = False) -> Any:
         mark = self.mark()
         point = type(self.transaction).savepoint(self.transaction, optimistic)
-        undo = point.rollback
-
-        def rollback() -> None:
-            undo()
-            self.undo_since(mark)
-
-        point.rollback = rollback
+        point.__class__ = _GuardedSavepoint
+        point.guard, point.mark = self, mark
         return point
 
     def _commit(self) -> None:
@@ -250,18 +261,26 @@ class Guard:
 
     def run_callbacks(self) -> None:
         """Call what waits for the end, once the owner has left the thread idle."""
-        run(self._due)
+        self.run_undone()
+        due, self._due = self._due, []
+        run(due)
+
+    def run_undone(self) -> None:
+        """Call what waits for an abort, of work that was undone."""
+        undone, self._undone = self._undone, []
+        run(undone)
 
     def hand_over_callbacks(self, connection: Any) -> None:
         """Have Django call what waits for the end, when a block around all of it has committed."""
-        while self._due:
-            callback, robust = self._due.pop(0)
+        due, self._due = self._due, []
+        for callback, robust in due:
             connection.on_commit(callback, robust=robust)
 
     def _ended(self, callbacks: list[tuple[Callback, bool]]) -> None:
         self._release()
         self._allow_begin()
-        self._due = [*self._undone, *callbacks]
+        self._due = callbacks
+        self._on_commit, self._on_abort = [], []
         if not self.ending:
             self.run_callbacks()
 

@@ -8,6 +8,7 @@ from django.db import connections
 from django.utils.asyncio import async_unsafe
 from transaction.interfaces import ITransaction
 
+from txmiddleware.data_manager import ScopeAtomic
 from txmiddleware.guard import Callback, current_transaction, guard_of, is_test_case, run
 from txmiddleware.manager import ASYNC_UNSAFE
 from txmiddleware.thread import has_joined, has_scope, this_thread
@@ -21,11 +22,19 @@ def _open_transaction() -> ITransaction | None:
 
 
 def _connection_in_block() -> Any:
-    """A connection of this thread's with an ``atomic()`` block open; None if there is none."""
-    for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block:
-            return connection
-    return None
+    """The connection that has the innermost ``atomic()`` block open, as far as one can tell.
+
+    That is the one with the most blocks of the application's own. None if no block is open.
+    """
+
+    def depth(connection: Any) -> int:
+        blocks = vars(connection)["atomic_blocks"]
+        return sum(not (isinstance(one, ScopeAtomic) or one._from_testcase) for one in blocks)
+
+    inside = (
+        each for each in connections.all(initialized_only=True) if vars(each)["in_atomic_block"]
+    )
+    return max(inside, key=depth, default=None)
 
 
 @async_unsafe(ASYNC_UNSAFE)

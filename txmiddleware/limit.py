@@ -30,8 +30,11 @@ STEPS = 10
 CONTROL = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
 """How statements begin that take no time, and that must work once the time is over."""
 
+SETTING = ("SET", "RESET", "DISCARD")
+"""How statements begin that may change the limit."""
+
 UNKNOWN = -1.0
-"""The limit of a session in which a rollback has taken back the one that was set."""
+"""The limit of a session where a rollback, or the application, may have taken back ours."""
 
 INSTRUCTIONS = 20_000
 """Of SQLite's virtual machine, between two looks at the clock: about a millisecond."""
@@ -64,13 +67,16 @@ class Limit:
                 self._forget()
             return execute(sql, params, many, context)
         try:
-            return self.limited(execute, sql, params, many, context)
+            result = self.limited(execute, sql, params, many, context)
         except TransactionTimeout:
             # One that ended too late has rows that nobody will read, and on SQLite a lock with them
             # for as long as the error refers to the cursor.
             with suppress(self.connection.Database.Error):  # type: ignore[attr-defined]
                 context["cursor"].close()
             raise
+        if isinstance(sql, str) and sql.lstrip()[:7].upper().startswith(SETTING):
+            self._set = UNKNOWN
+        return result
 
     def limited(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call what has a statement executed.
@@ -177,9 +183,8 @@ class Limit:
 class _LimitedCursor(CursorWrapper):
     """A cursor of Django, limited in what Django only passes on to the driver."""
 
-    limited_names = frozenset(
-        {"callproc", "copy", "copy_expert", "copy_from", "copy_to", "nextset", "stream"}
-    )
+    limited_names = frozenset({"callproc", "copy", "copy_expert", "copy_from", "copy_to", "stream"})
+    # Not nextset(): with results that wait to be read MySQL takes no statement of ours.
 
     # Some of them are methods, and the others come out of __getattr__().
 

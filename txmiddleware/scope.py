@@ -47,6 +47,7 @@ class Scope:
     guard: Guard | Untouched = UNTOUCHED
     _savepoint: Any = None
     _doomed_before: tuple[bool, BaseException | None] | None = None  # in a TestCase
+    _mark = (0, 0)
 
     @async_unsafe(ASYNC_UNSAFE)
     def __init__(self, name: str, *, savepoint: bool = False, budget: Budget | None = None) -> None:
@@ -82,6 +83,7 @@ class Scope:
             self._savepoint = make_savepoint(txn)
         if in_test_case:
             self._doomed_before = txn.isDoomed(), self.guard.failure
+            self._mark = self.guard.mark()
         self.guard.borrower = self.name
 
     def admit(self, txn: ITransaction) -> None:
@@ -149,9 +151,9 @@ class Scope:
 
     def _hand_over_callbacks(self) -> None:
         """Nothing is committed before a block that Django has opened around the scope has ended."""
-        for member in self.members:
-            if vars(member.connection)["in_atomic_block"]:
-                self.guard.hand_over_callbacks(member.connection)
+        for connection in self.databases:
+            if vars(connection)["in_atomic_block"]:
+                self.guard.hand_over_callbacks(connection)
 
     def _end_inner(self) -> None:
         try:
@@ -259,6 +261,10 @@ class Scope:
                 self.guard.doom(failure)
         finally:
             self._close()
+            if self._doomed_before is not None and isinstance(self.guard, Guard):
+                if not failed:
+                    self.guard.keep_since(self._mark)
+                self.guard.run_undone()
 
     def _restore_doom(self) -> None:
         """A ``TestCase`` goes on as if the request had had a transaction of its own."""

@@ -233,10 +233,12 @@ class StoreWrapper(InStepWrapper):
             self._no_join -= 1
 
     def run_and_clear_commit_hooks(self) -> None:
-        super().run_and_clear_commit_hooks()
-        while self._ended_guards:
-            # The thread is idle only now: the callbacks can use the database.
-            self._ended_guards.pop(0).run_callbacks()
+        try:
+            super().run_and_clear_commit_hooks()
+        finally:  # a callback may raise
+            guards, self._ended_guards = self._ended_guards, []
+            for guard in guards:  # the thread is idle only now: they can use the database
+                guard.run_callbacks()
 
     def _restart_transaction(self) -> None:
         self.reset_store()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -139,6 +140,34 @@ class UndoneTest(TransactionTestCase):
         self.assertEqual(Entry.objects.count(), 1)
         self.assertEqual(self.ran, [])
 
+    def test_a_callback_of_djangos_that_raises_does_not_keep_them(self) -> None:
+        def fail() -> None:
+            raise Oops
+
+        with suppress(Oops), django_transaction.atomic():
+            Entry.objects.create(name="a")
+            on_commit(self.ran.note("ours"))
+            django_transaction.on_commit(fail)
+        self.assertEqual(self.ran, ["ours"])
+
+    def test_nothing_is_left_to_the_garbage_collector(self) -> None:
+        def work() -> None:
+            with commit_on_success():
+                Entry.objects.create(name="a")
+                on_commit(lambda: work)
+                for _ in range(10):
+                    with commit_on_success(savepoint=True):
+                        self.register("inner")
+                    with suppress(Oops), commit_on_success(savepoint=True):
+                        raise Oops
+
+        work()
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        work()
+        self.assertLess(gc.collect(), 20)
+
 
 class BlockOfDjangosTest(TransactionTestCase):
     """``atomic()`` on Django's own engine around all of it."""
@@ -175,6 +204,24 @@ class BlockOfDjangosTest(TransactionTestCase):
                 self.assertEqual(Entry.objects.using("plain").count(), 0)
                 self.assertEqual(self.ran, [])
 
+    def test_a_scope_that_sends_nothing_is_in_it_too(self) -> None:
+        with suppress(Oops), django_transaction.atomic(using="plain"):
+            with commit_on_success():
+                on_commit(self.ran.note("committed"))
+            raise Oops
+        self.assertEqual(self.ran, [])
+
+    def test_what_was_undone_in_a_scope_is_tidied_up_after_at_its_end(self) -> None:
+        with suppress(Oops), django_transaction.atomic(using="plain"):
+            with commit_on_success():
+                self.work(False)
+                with suppress(Oops), commit_on_success(savepoint=True):
+                    on_abort(self.ran.note("undone"))
+                    raise Oops
+            self.assertEqual(self.ran, ["undone"])
+            raise Oops
+        self.assertEqual(self.ran, ["undone"])
+
 
 class InTestCaseTest(TestCase):
     databases = {"default", "plain"}
@@ -192,6 +239,31 @@ class InTestCaseTest(TestCase):
                             on_commit(ran.note("a"))
                         self.assertEqual(ran, [])
                     self.assertEqual((len(callbacks), ran), (1, ["a"]))
+
+    def test_they_are_those_of_the_block_that_they_are_in(self) -> None:
+        ran = Ran()
+        for in_scope in (False, True):
+            with (
+                self.captureOnCommitCallbacks(execute=True) as callbacks,
+                suppress(Oops),
+                django_transaction.atomic(using="plain"),
+                commit_on_success() if in_scope else nullcontext(),
+            ):
+                Entry.objects.using("plain").create(name="a")
+                on_commit(ran.note("committed"))
+                raise Oops
+            self.assertEqual((callbacks, ran), ([], []))
+
+    def test_a_scope_that_failed_is_tidied_up_after_at_its_end(self) -> None:
+        ran = Ran()
+        with commit_on_success():
+            Entry.objects.create(name="a")
+            on_abort(ran.note("kept"))
+        with suppress(Oops), commit_on_success():
+            Entry.objects.create(name="b")
+            on_abort(ran.note("undone"))
+            raise Oops
+        self.assertEqual(ran, ["undone"])
 
     def test_those_of_a_scope_that_failed_are_not(self) -> None:
         with (
