@@ -288,3 +288,44 @@ class LimitTest(RequestMixin, TransactionTestCase):
         write()
         transaction.commit()
         self.assertEqual((response.status_code, names()), (503, BOTH))
+
+    def test_the_further_results_of_a_procedure_stay(self) -> None:
+        self.for_vendors("mysql")
+        with connection.cursor() as cursor:
+            cursor.execute("DROP PROCEDURE IF EXISTS three")
+            cursor.execute("CREATE PROCEDURE three() BEGIN SELECT 1; SELECT 2; SELECT 3; END")
+        found: list[Any] = []
+
+        def view(request: Any) -> HttpResponse:
+            with connection.cursor() as cursor:
+                cursor.callproc("three")
+                found.append(cursor.fetchall())
+                time.sleep(0.1)  # the limit's next step
+                while cursor.nextset():
+                    found.append(cursor.fetchall())
+            return HttpResponse("done")
+
+        with self.settings(TX_TIMEOUT=1):
+            self.assertEqual(self.request(view).status_code, 200)
+        self.assertEqual([rows for rows in found if rows], [((1,),), ((2,),), ((3,),)])
+        with connection.cursor() as cursor:
+            cursor.execute("DROP PROCEDURE three")
+
+    def test_a_limit_that_the_application_has_changed_is_set_again(self) -> None:
+        self.for_vendors("postgresql", "mysql")
+
+        def change(request: Any) -> HttpResponse:
+            with connection.cursor() as cursor:
+                cursor.execute(f"  {NO_LIMIT[connection.vendor].lower()}")
+            return HttpResponse("done")
+
+        with self.settings(TX_TIMEOUT=60):
+            self.assertEqual(self.request(change).status_code, 200)
+            limits: list[Any] = []
+
+            def ask(request: Any) -> HttpResponse:
+                limits.append(self.execute("default", LIMITS[connection.vendor])[0][0])
+                return HttpResponse("done")
+
+            self.request(ask)
+        self.assertIn(str(limits[0]), ("1min", "60.000000", "60.0"))
