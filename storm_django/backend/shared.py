@@ -268,8 +268,8 @@ class StoreWrapper(InStepWrapper):
 
     def _commit(self) -> None:
         manager = self._data_manager
-        if manager is None:
-            refuse_failed(self)  # in a scope, its end has
+        if manager is None and self.run_on_commit:
+            refuse_failed(self)  # Django alone does not, and would run them
         if self._waits_on is not None:
             self._stop_waiting()
         if manager is None or not manager.is_djangos:
