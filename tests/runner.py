@@ -22,7 +22,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.test.runner import DiscoverRunner, filter_tests_by_tags
 from django.test.utils import iter_test_cases
 
-from tests.vendors import VENDORS, MissingError, UnreachableError, Vendor, available
+from tests.vendors import VENDORS, MissingError, UnreachableError, Vendor, available, required
 
 WARNINGS = [
     "error",
@@ -178,15 +178,14 @@ def _ids(tests: Iterable[Any]) -> set[str]:
 
 def _required() -> frozenset[str]:
     """Return the vendors that TEST_REQUIRE names; raise CommandError for a word that is none."""
-    words = os.environ.get("TEST_REQUIRE", "").split(",")
-    required = frozenset(word.strip() for word in words if word.strip())
+    words = required()
     known = (*VENDORS, *PARTNERS)
-    if unknown := sorted(required.difference(known)):
+    if unknown := sorted(words.difference(known)):
         raise CommandError(
             f"TEST_REQUIRE names {', '.join(unknown)}; it takes {', '.join(known)}, "
             "with commas between them."
         )
-    return required
+    return words
 
 
 def _refuse_empty_runs(outcomes: list[Outcome]) -> None:

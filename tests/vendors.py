@@ -24,6 +24,12 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 CONNECT_SECONDS = 5
 
 
+def required() -> frozenset[str]:
+    """Return the words of TEST_REQUIRE: what has to be there, or its absence is a failure."""
+    words = os.environ.get("TEST_REQUIRE", "").split(",")
+    return frozenset(word.strip() for word in words if word.strip())
+
+
 class MissingError(Exception):
     """This vendor cannot be tested here; the message is the reason."""
 

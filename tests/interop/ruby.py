@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from tests.openid_auth.provider import Answer, FormParser
+from tests.vendors import required
 
 SCRIPT = Path(__file__).with_name("provider.rb")
 LIBRARIES = ("openid", "webrick")
@@ -32,7 +32,7 @@ def missing(path: str | None = None) -> str | None:
 
 def is_required() -> bool:
     """Say whether TEST_REQUIRE makes it a failure that the provider cannot run."""
-    return "interop" in os.environ.get("TEST_REQUIRE", "").replace(" ", "").split(",")
+    return "interop" in required()
 
 
 class RubyProvider:

@@ -18,7 +18,7 @@ from tests.storm_django.models import Entry, StormEntry
 from txmiddleware import commit_on_success
 
 OWN_ID = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
-KILL = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}
+KILL = {"postgresql": "SELECT pg_terminate_backend(%s, 5000)", "mysql": "KILL %s"}
 ROUNDS = int(os.environ.get("TEST_KILL_ROUNDS", "1"))
 """How often each way to lose a connection is tried."""
 

@@ -24,6 +24,7 @@ from django.test import (
 from transaction.interfaces import TransientError
 
 from tests.storm_django.models import Entry
+from tests.storm_django.test_connection import KILL, OWN_ID
 from tests.txmiddleware import urls
 from tests.txmiddleware.resource import Resource
 from tests.txmiddleware.test_middleware import TRANSACTIONS, RequestMixin
@@ -249,15 +250,13 @@ class NonTransactionalTest(RequestMixin, TransactionTestCase):
 
     @skipUnlessDBFeature("has_select_for_update")  # not SQLite: nobody can kill it
     def test_a_lost_connection(self) -> None:
-        ids = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
-        kill = {"postgresql": "SELECT pg_terminate_backend(%s, 5000)", "mysql": "KILL %s"}
         killer = connection.copy()
         self.addCleanup(killer.close)
 
         def before() -> None:
             with connection.cursor() as cursor, killer.cursor() as other:
-                cursor.execute(ids[connection.vendor])
-                other.execute(kill[connection.vendor], cursor.fetchone())
+                cursor.execute(OWN_ID[connection.vendor])
+                other.execute(KILL[connection.vendor], cursor.fetchone())
 
         self.assert_reported_and_not_tried_again(before)
         self.assertEqual(Entry.objects.count(), 0)

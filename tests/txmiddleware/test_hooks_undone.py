@@ -30,13 +30,15 @@ class Ran(list[str]):
         return lambda: self.append(name)
 
 
-class UndoneTest(TransactionTestCase):
+class CallbackCase(TransactionTestCase):
     databases = {"default", "plain"}
 
     def setUp(self) -> None:
         self.ran = Ran()
         self.addCleanup(Entry.objects.using("plain").all().delete)
 
+
+class UndoneTest(CallbackCase):
     def register(self, name: str) -> None:
         on_commit(self.ran.note(f"{name} committed"))
         on_abort(self.ran.note(f"{name} aborted"))
@@ -164,14 +166,8 @@ class UndoneTest(TransactionTestCase):
         self.assertIsNone(left())
 
 
-class BlockOfDjangosTest(TransactionTestCase):
+class BlockOfDjangosTest(CallbackCase):
     """``atomic()`` on Django's own engine around all of it."""
-
-    databases = {"default", "plain"}
-
-    def setUp(self) -> None:
-        self.ran = Ran()
-        self.addCleanup(Entry.objects.using("plain").all().delete)
 
     def work(self, in_scope: bool) -> None:
         if in_scope:

@@ -14,6 +14,7 @@ from django.test import TransactionTestCase, override_settings, skipUnlessDBFeat
 
 from storm_django import get_store
 from tests.storm_django.models import Entry, StormEntry, Unique
+from tests.storm_django.test_connection import KILL, OWN_ID
 from tests.txmiddleware import urls
 from tests.txmiddleware.conflict import conflict, insert_elsewhere
 from txmiddleware import attempts, commit_on_success, is_managed
@@ -175,8 +176,6 @@ class RetryTest(TransactionTestCase):
 
     @skipUnlessDBFeature("has_select_for_update")  # not SQLite: nobody can kill it
     def test_a_lost_connection_is_tried_again_from_either_orm(self) -> None:
-        ids = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
-        kill = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}
         killer = connection.copy()
         self.addCleanup(killer.close)
         for write in (
@@ -189,10 +188,10 @@ class RetryTest(TransactionTestCase):
                 write()
                 if request.tx_attempt == 1:
                     with connection.cursor() as cursor:
-                        cursor.execute(ids[connection.vendor])
+                        cursor.execute(OWN_ID[connection.vendor])
                         (session,) = cursor.fetchone()
                     with killer.cursor() as cursor:
-                        cursor.execute(kill[connection.vendor], [session])
+                        cursor.execute(KILL[connection.vendor], [session])
                     write()
 
             self.seen.clear()
