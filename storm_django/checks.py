@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
@@ -17,6 +17,12 @@ from storm_django.schemas import load_schema
 
 DRIVERS = {"postgresql": ("psycopg2", "psycopg2-binary"), "mysql": ("MySQLdb", "mysqlclient")}
 """The module and the PyPI package of each driver that does not come with Python."""
+
+LEVEL_OF_NONE = {
+    "postgresql": "Storm's, repeatable read",
+    "mysql": "the server's, repeatable read by default",
+}
+"""By vendor, the level where none is stated."""
 
 
 def _used_stores() -> list[StoreSettings]:
@@ -117,6 +123,35 @@ def check_drivers(**kwargs: Any) -> list[CheckMessage]:
                 "they would not share a connection.",
                 hint="pip uninstall psycopg",
                 id="storm_django.E005",
+            )
+        )
+    return messages
+
+
+@register()
+def check_isolation(**kwargs: Any) -> list[CheckMessage]:
+    """The URI of each store that Django uses states an isolation level, if Django's is another."""
+    messages: list[CheckMessage] = []
+    for alias, database in settings.DATABASES.items():
+        try:
+            if database.get("ENGINE") != ENGINE:
+                continue
+            store = conf.store_of_alias(alias, database)
+            level = store.parsed().options.get("isolation")
+        except ImproperlyConfigured:
+            continue  # other checks tell
+        if level is not None or store.vendor not in LEVEL_OF_NONE:
+            continue
+        messages.append(
+            Warning(
+                f"STORM_STORES[{store.name!r}] states no isolation level, and so has "
+                f"{LEVEL_OF_NONE[store.vendor]}, where Django's engine has read committed: a "
+                f"transaction does not see what others have committed since its first statement, "
+                f"and get_or_create() of a row that one of them has made raises an error instead "
+                f"of getting it.",
+                hint="Add ?isolation=read-committed to the URI, or ?isolation=repeatable-read if "
+                "you want it: TransactionMiddleware and attempts() handle such a request again.",
+                id="storm_django.W024",
             )
         )
     return messages

@@ -15,6 +15,9 @@ ENGINE = "storm_django.backend"
 SCHEMES = {"sqlite": "sqlite", "postgres": "postgresql", "mysql": "mysql"}
 """The schemes of Storm's URIs that the engine knows, and Django's name of each vendor."""
 
+SERVERS_LEVEL = "default"
+"""The ``isolation`` of a URI that leaves it to the server: psycopg2's word, Storm has none."""
+
 OPTIONS = frozenset({"URI", "SCHEMA", "TWO_PHASE"})
 """The keys of one entry of ``STORM_STORES``."""
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
+from storm.database import Database, register_scheme
 from storm.store import Store
+from storm.uri import URI
 from storm.zope.interfaces import ZStormError
 from storm.zope.zstorm import ZStorm, global_zstorm, register_store_with_transaction
 
@@ -18,6 +20,16 @@ from storm_django.backend.storm_side import BorrowingConnection, BorrowingDataba
 from storm_django.conf import ENGINE, conf
 from storm_django.signals import SignallingStore
 from txmiddleware.forks import watch_fork
+
+
+def _postgres(uri: URI) -> Database:
+    from storm_django.isolation import LevelledPostgres  # which imports the driver
+
+    return LevelledPostgres(uri)
+
+
+# Whoever is given the URI of a store can use it, also where Storm alone would not understand it.
+register_scheme("postgres", _postgres)
 
 
 class SharedZStorm(ZStorm):

@@ -42,6 +42,7 @@ DATABASES["plain"] = {
 # The tests have an ArrayField for its column. The app would only add lookups, and statements at
 # each connection.
 SILENCED_SYSTEM_CHECKS = [
+    *SILENCED_SYSTEM_CHECKS,
     "postgres.E005",
     "txmiddleware.W003",  # two databases in one transaction are what some tests are about
 ]

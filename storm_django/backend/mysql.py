@@ -11,6 +11,7 @@ from storm_django.backend.creation import SchemaCreationMixin
 from storm_django.backend.features import SharedFeatures
 from storm_django.backend.shared import StoreWrapper
 from storm_django.backend.storm_side import BorrowingConnection, BorrowingDatabase
+from storm_django.conf import SERVERS_LEVEL
 from storm_django.constraints import ReferenceSchemaEditor
 
 
@@ -47,8 +48,7 @@ class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
 
     def options_of_uri(self, options: dict[str, str]) -> dict[str, Any]:
         # Storm leaves the isolation to the server (repeatable read unless it is configured).
-        isolation = options.pop("isolation", None)
-        return {
-            **options,
-            "isolation_level": isolation.replace("-", " ") if isolation else None,
-        }
+        isolation = options.pop("isolation", SERVERS_LEVEL)
+        if isolation == SERVERS_LEVEL:
+            return {**options, "isolation_level": None}
+        return {**options, "isolation_level": isolation.replace("-", " ")}

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql import base, creation, features, schema
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from django.utils.functional import cached_property
-from storm.databases.postgres import Postgres, PostgresConnection, PostgresResult
+from storm.databases.postgres import PostgresConnection, PostgresResult
 from storm.variables import JSONVariable, Variable
 
 from storm_django.backend import cursors
@@ -19,14 +19,9 @@ from storm_django.backend.cursors import CoherentCursorMixin
 from storm_django.backend.features import SharedFeatures
 from storm_django.backend.shared import StoreWrapper
 from storm_django.backend.storm_side import BorrowingConnection, BorrowingDatabase
+from storm_django.conf import SERVERS_LEVEL
 from storm_django.constraints import ReferenceSchemaEditor
-
-ISOLATION = {
-    "serializable": psycopg2.extensions.ISOLATION_LEVEL_SERIALIZABLE,
-    "repeatable-read": psycopg2.extensions.ISOLATION_LEVEL_REPEATABLE_READ,
-    "read-committed": psycopg2.extensions.ISOLATION_LEVEL_READ_COMMITTED,
-    "read-uncommitted": psycopg2.extensions.ISOLATION_LEVEL_READ_UNCOMMITTED,
-}
+from storm_django.isolation import LEVELS, STORMS_LEVEL, LevelledPostgres
 
 
 class DecodedText(str):
@@ -73,11 +68,11 @@ class StoreConnection(BorrowingConnection, PostgresConnection):
         return cursor
 
 
-class StoreDatabase(BorrowingDatabase, Postgres):
+class StoreDatabase(BorrowingDatabase, LevelledPostgres):
     """Storm's database."""
 
     connection_factory = StoreConnection
-    plain_class = Postgres
+    plain_class = LevelledPostgres
 
     def adopt(self, raw_connection: Any) -> None:
         self._version = raw_connection.server_version
@@ -156,21 +151,24 @@ class DatabaseWrapper(StoreWrapper, base.DatabaseWrapper):
         return connection
 
     def switch_driver(self, autocommit: bool) -> None:
-        # psycopg2 puts the level into BEGIN, at no cost. In autocommit it would SET and reset the
+        # psycopg2 puts a level that is stated into BEGIN. In autocommit it would SET and reset the
         # server's default each time the mode changes, so there the level is left out.
         connection: Any = self.connection
+        level = self.settings_dict["OPTIONS"].get("isolation_level")
         with self.wrap_database_errors:
-            if autocommit:
+            if level is not None and autocommit:
                 connection.isolation_level = None
             connection.autocommit = autocommit
-            if not autocommit:
-                connection.isolation_level = self.isolation_level  # type: ignore[attr-defined]
+            if level is not None and not autocommit:
+                connection.isolation_level = level
 
     def options_of_uri(self, options: dict[str, str]) -> dict[str, Any]:
-        isolation = options.pop("isolation", "repeatable-read")
-        if isolation not in ISOLATION:
+        isolation = options.pop("isolation", STORMS_LEVEL)
+        if isolation == SERVERS_LEVEL:
+            return dict(options)
+        if isolation not in LEVELS:
             raise ImproperlyConfigured(
                 f"STORM_STORES[{self.store_settings.name!r}]: isolation is {isolation!r}; use one "
-                f"of {', '.join(ISOLATION)}"
+                f"of {', '.join([*LEVELS, SERVERS_LEVEL])}"
             )
-        return {**options, "isolation_level": ISOLATION[isolation]}
+        return {**options, "isolation_level": LEVELS[isolation]}

@@ -87,6 +87,25 @@ class CheckTest(SimpleTestCase):
         self.assertEqual(ids(messages), ["storm_django.E022"])
         self.assertIn("audit", messages[0].msg)
 
+    @override_settings(
+        STORM_STORES={
+            "pg": "postgres:a",
+            "my": "mysql:a",
+            "stated": "postgres:a?isolation=repeatable-read",
+            "servers": "mysql:a?isolation=default",
+            "lite": "sqlite:",
+            "storms": "postgres:a",
+        }
+    )
+    def test_a_level_that_nobody_has_stated_is_not_djangos(self) -> None:
+        with databases(default="pg", other="my", a="stated", b="servers", c="lite"):
+            messages = checks.check_isolation()
+        self.assertEqual(ids(messages), ["storm_django.W024"] * 2)
+        self.assertIn("'pg'", messages[0].msg)
+        self.assertIn("get_or_create()", messages[0].msg)
+        self.assertIn("?isolation=read-committed", messages[0].hint or "")
+        self.assertIn("'my'", messages[1].msg)
+
     def test_the_settings_of_the_tests_are_right(self) -> None:
         for check in (
             checks.check_stores,

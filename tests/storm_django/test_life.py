@@ -9,8 +9,9 @@ from unittest import SkipTest, mock
 from zoneinfo import ZoneInfo
 
 import transaction
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import request_finished
-from django.db import Error, close_old_connections, connection, connections
+from django.db import Error, IntegrityError, close_old_connections, connection, connections
 from django.db import transaction as django_transaction
 from django.test import (
     SimpleTestCase,
@@ -19,12 +20,12 @@ from django.test import (
     skipUnlessDBFeature,
 )
 from storm.exceptions import Error as StormError
-from storm.locals import DateTime, Int
+from storm.locals import DateTime, Int, Store, create_database
 from storm.uri import URI
 
 from storm_django import get_store, get_store_uri
 from tests.storm_django.aliases import extra_alias
-from tests.storm_django.models import Entry, StormEntry, Typed
+from tests.storm_django.models import Entry, StormEntry, Typed, Unique
 from tests.storm_django.test_connection import OWN_ID, write_with_django, write_with_storm
 from tests.storm_django.test_engine import IN_TRANSACTION
 from txmiddleware import commit_on_success
@@ -258,39 +259,83 @@ class AliasTest(SimpleTestCase):
 class IsolationTest(SimpleTestCase):
     databases = "__all__"
     levels = ("read-committed", "repeatable-read", "serializable")
+    query: str
 
     @classmethod
     def setUpClass(cls) -> None:
         if connection.vendor == "sqlite":
             raise SkipTest("SQLite has one level")
+        cls.query = {
+            "postgresql": "SHOW transaction_isolation",
+            "mysql": "SELECT @@session.tx_isolation",
+        }[connection.vendor]
         for level in cls.levels:
             uri = URI(get_store_uri())
             uri.options["isolation"] = level
             cls.enterClassContext(extra_alias(level, str(uri)))
+        uri.options["isolation"] = "default"
+        if connection.vendor == "postgresql":
+            uri.options["options"] = "-cdefault_transaction_isolation=serializable"
+        cls.enterClassContext(extra_alias("left", str(uri)))
         super().setUpClass()
 
     def test_either_orm_begins_a_transaction_at_the_level_of_the_uri(self) -> None:
-        query = {
-            "postgresql": "SHOW transaction_isolation",
-            "mysql": "SELECT @@session.tx_isolation",
-        }[connection.vendor]
         for level in self.levels:
             for closed in (False, True):
                 with self.subTest(level=level, closed=closed):
                     if closed:
                         connections[level].close()
-                    (for_storm,) = get_store(level).execute(query).get_one()
+                    (for_storm,) = get_store(level).execute(self.query).get_one()
                     transaction.abort()
                     with django_transaction.atomic(level), connections[level].cursor() as cursor:
-                        cursor.execute(query)
+                        cursor.execute(self.query)
                         (for_django,) = cursor.fetchone()
                     with commit_on_success():
-                        (in_scope,) = get_store(level).execute(query).get_one()
+                        (in_scope,) = get_store(level).execute(self.query).get_one()
                     found = {
                         value.lower().replace(" ", "-")
                         for value in (for_storm, for_django, in_scope)
                     }
                     self.assertEqual(found, {level})
+
+    def test_a_row_that_others_have_made_since_is_got_or_is_an_error(self) -> None:
+        for level in self.levels[:2]:  # at the third the other would wait for MySQL's lock
+            with self.subTest(level), django_transaction.atomic(level):
+                self.assertFalse(Unique.objects.using(level).exists())
+                Unique.objects.using("default").create(value=1)
+                try:
+                    _, is_new = Unique.objects.using(level).get_or_create(value=1)
+                except IntegrityError:
+                    django_transaction.set_rollback(True, level)
+                    found = "error"
+                else:
+                    found = "made" if is_new else "got"
+            Unique.objects.using("default").all().delete()
+            self.assertEqual(found, "got" if level == "read-committed" else "error")
+
+    def test_the_level_may_be_left_to_the_server(self) -> None:
+        expected = "serializable" if connection.vendor == "postgresql" else "repeatable-read"
+        (for_storm,) = get_store("left").execute(self.query).get_one()
+        transaction.abort()
+        with django_transaction.atomic("left"), connections["left"].cursor() as cursor:
+            cursor.execute(self.query)
+            (for_django,) = cursor.fetchone()
+        found = [for_storm, for_django]
+        if connection.vendor == "postgresql":  # plain Storm, which has no such word
+            plain = Store(create_database(get_store_uri("left")))
+            try:
+                found += plain.execute(self.query).get_one()
+            finally:
+                plain.close()
+        for value in found:
+            self.assertEqual(value.lower().replace(" ", "-"), expected)
+
+    def test_an_unknown_level_is_named_with_those_that_there_are(self) -> None:
+        if connection.vendor != "postgresql":
+            self.skipTest("MySQL's engine names the levels")
+        message = "isolation is 'repeatable read'; use one of .* read-uncommitted, default"
+        with self.assertRaisesRegex(ImproperlyConfigured, message):
+            connection.options_of_uri({"isolation": "repeatable read"})
 
 
 class StoreTest(TransactionTestCase):
