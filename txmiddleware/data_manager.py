@@ -64,7 +64,7 @@ class ScopeAtomic(Atomic):
             return
         connection.commit_on_exit = True
         connection.needs_rollback = False
-        connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+        connection.begin_in_driver()
         state["in_atomic_block"] = True
         state["atomic_blocks"].append(self)
         self._is_outermost = True
@@ -99,7 +99,8 @@ class ScopeAtomic(Atomic):
             callbacks, connection.run_on_commit = connection.run_on_commit, []
             connection.close()
             connection.run_on_commit = callbacks
-        connection.run_and_clear_commit_hooks()
+        if connection.run_on_commit:
+            connection.run_and_clear_commit_hooks()
 
 
 _ATOMICS_FILE = get_connection.__code__.co_filename

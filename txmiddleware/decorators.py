@@ -12,8 +12,11 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
+from django.utils.asyncio import async_unsafe
+
 from txmiddleware.exceptions import TransactionManagementError, TransactionRequired
 from txmiddleware.guard import current_transaction
+from txmiddleware.manager import ASYNC_UNSAFE
 from txmiddleware.scope import Scope, make_savepoint, rollback_to, send_pending
 from txmiddleware.tasks import Opened, enter_line, note_opened, refuse_overlap
 from txmiddleware.thread import current_scope, is_managed
@@ -84,6 +87,7 @@ class CommitOnSuccess:
             stack = self._entered.stack = []
         return stack
 
+    @async_unsafe(ASYNC_UNSAFE)
     def _enter(self) -> Any:
         scope = current_scope()
         context = (

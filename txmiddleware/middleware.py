@@ -201,15 +201,14 @@ class TransactionMiddleware:
             raise budget.error()
         if attempt.failure is not None:
             return f"{type(attempt.failure).__name__} in the view or a middleware"
-        if not scope.is_empty:
-            obstacle = scope.guard.obstacle()
-            if obstacle is not None:
-                if scope.guard.failure is not None or scope.guard.ended_by_other:
-                    raise obstacle
-                return "doomed"
-            alias = scope.needs_rollback() if scope.can_undo else None
-            if alias is not None:
-                return f"database {alias!r} needs a rollback"
+        obstacle = scope.guard.obstacle()
+        if obstacle is not None:
+            if scope.guard.failure is not None or scope.guard.ended_by_other:
+                raise obstacle
+            return "doomed"
+        alias = scope.needs_rollback() if scope.can_undo else None
+        if alias is not None:
+            return f"database {alias!r} needs a rollback"
         if response.status_code >= 500:
             return f"status {response.status_code}"
         veto = conf.commit_veto

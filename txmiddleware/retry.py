@@ -11,7 +11,10 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, TypeVar
 
+from django.utils.asyncio import async_unsafe
+
 from txmiddleware.decorators import refuse_generator
+from txmiddleware.manager import ASYNC_UNSAFE
 from txmiddleware.scope import Scope
 from txmiddleware.tasks import Opened, enter_line, note_opened, refuse_overlap
 from txmiddleware.thread import current_scope
@@ -75,6 +78,7 @@ def attempts(number: int) -> Callable[[F], F]:
     return decorate
 
 
+@async_unsafe(ASYNC_UNSAFE)
 def _run(number: int, name: str, func: Callable[[], Any]) -> Any:
     if current_scope() is not None:
         return func()

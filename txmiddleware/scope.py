@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from django.utils.asyncio import async_unsafe
 from transaction._transaction import Status
 from transaction.interfaces import ITransaction
 
@@ -20,7 +19,6 @@ from txmiddleware.guard import (
     is_test_case,
     quietly,
 )
-from txmiddleware.manager import ASYNC_UNSAFE
 from txmiddleware.retryable import retry_reason
 from txmiddleware.thread import has_joined, this_thread
 
@@ -49,7 +47,6 @@ class Scope:
     _doomed_before: tuple[bool, BaseException | None] | None = None  # in a TestCase
     _mark = (0, 0)
 
-    @async_unsafe(ASYNC_UNSAFE)
     def __init__(self, name: str, *, savepoint: bool = False, budget: Budget | None = None) -> None:
         self.name = name
         self.databases = enlist_databases()
@@ -106,10 +103,10 @@ class Scope:
         return self.guard.transaction
 
     @property
-    def resources(self) -> tuple[Any, ...]:
+    def resources(self) -> list[Any]:
         """What takes part in the transaction; members that are lost have left it, and count."""
         txn = self.guard.transaction
-        return (*self.members, *(txn._resources if txn is not None else ()))
+        return self.members if txn is None else [*self.members, *txn._resources]
 
     @property
     def is_inner(self) -> bool:
@@ -180,7 +177,8 @@ class Scope:
             if self.guard is not UNTOUCHED or member.connection.run_on_commit:
                 current_transaction()
             elif member.status == ACTIVE:  # not in a child process
-                self._refuse_late()
+                if self._budget is not None:
+                    self._refuse_late()
                 member.commit_in_vote()
         except BaseException as error:
             self._abort_failed(error)

@@ -16,7 +16,7 @@ from storm.zope.zstorm import global_zstorm
 from transaction.interfaces import ITransaction
 
 from storm_django.backend.cursors import CoherentCursor, CoherentDebugCursor
-from storm_django.backend.data_manager import StoreDataManager
+from storm_django.backend.data_manager import DjangosDataManager, StoreDataManager
 from storm_django.backend.in_step import InStepWrapper
 from storm_django.backend.thread_end import close_at_thread_end, forget_connection
 from storm_django.backend.two_phase import TwoPhaseDataManager
@@ -141,7 +141,7 @@ class StoreWrapper(InStepWrapper):
         manager = self._data_manager
         if manager is None or manager.status == ENDED:
             return
-        if manager.is_djangos:
+        if isinstance(manager, DjangosDataManager):
             manager.status = ENDED
             self._data_manager = None
             self.reset_store()
@@ -221,8 +221,8 @@ class StoreWrapper(InStepWrapper):
     def admit(self, txn: ITransaction) -> None:
         self._stop_waiting()
         if self.is_current():
-            manager = StoreDataManager(self, guard_of(txn))
-            manager.begin_for_django()
+            manager = DjangosDataManager(self, guard_of(txn))
+            manager.begin()
             self._enter(manager)
 
     def _stop_waiting(self) -> None:
@@ -246,7 +246,7 @@ class StoreWrapper(InStepWrapper):
             super()._restart_transaction()
 
     def _set_autocommit(self, autocommit: bool) -> None:
-        if autocommit and self._data_manager is not None and self._data_manager.is_djangos:
+        if autocommit and isinstance(self._data_manager, DjangosDataManager):
             raise TransactionManagementError(
                 "set_autocommit(True) was called in a transaction of both ORMs; commit() or "
                 "rollback() first"
@@ -259,7 +259,7 @@ class StoreWrapper(InStepWrapper):
             if not self.__dict__["in_atomic_block"]:
                 self.close()  # a dead connection must not fail the next transaction too
             raise
-        if not autocommit:
+        if not (autocommit or self._no_join):
             self._join_for_django()
 
     def switch_driver(self, autocommit: bool) -> None:
@@ -272,19 +272,19 @@ class StoreWrapper(InStepWrapper):
             refuse_failed(self)  # Django alone does not, and would run them
         if self._waits_on is not None:
             self._stop_waiting()
-        if manager is None or not manager.is_djangos:
-            super()._commit()
-        else:
+        if isinstance(manager, DjangosDataManager):
             manager.end_for_django(failed=False)
+        else:
+            super()._commit()
 
     def _rollback(self) -> None:
         if self._waits_on is not None:
             self._stop_waiting()
         manager = self._data_manager
-        if manager is None or not manager.is_djangos:
-            super()._rollback()
-        else:
+        if isinstance(manager, DjangosDataManager):
             manager.end_for_django(failed=True)
+        else:
+            super()._rollback()
 
     def end_in_driver(self, *, failed: bool) -> None:
         """Commit or roll back on the raw connection."""
@@ -339,4 +339,5 @@ class StoreWrapper(InStepWrapper):
 
     def _is_stores(self, manager: StoreDataManager) -> bool:
         """Whether only the store's own ``commit()`` or ``rollback()`` ends the transaction."""
-        return not (manager.is_djangos or has_scope()) and manager.is_on_top
+        is_others = isinstance(manager, DjangosDataManager) or has_scope()
+        return not is_others and manager.is_on_top

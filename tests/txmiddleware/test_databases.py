@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, OperationalError, connections
 from django.db import transaction as django_transaction
+from django.db.backends.sqlite3 import base as sqlite3
 from django.db.transaction import TransactionManagementError
 from django.http import HttpRequest
 from django.test import TestCase, TransactionTestCase, override_settings
@@ -54,6 +55,32 @@ class StockDatabaseTest(TransactionTestCase):
             write("b")
             raise Oops
         self.assertEqual(names(), in_both("a"))
+
+    def test_an_engine_that_begins_or_commits_in_its_own_way_does_so(self) -> None:
+        former = connections["plain"]
+        done = []
+
+        class Begins(sqlite3.DatabaseWrapper):
+            def set_autocommit(self, autocommit: bool, **options: Any) -> None:
+                done.append(f"set_autocommit({autocommit})")
+                super().set_autocommit(autocommit, **options)
+
+        class Commits(sqlite3.DatabaseWrapper):
+            def _commit(self) -> None:
+                done.append("commit")
+                super()._commit()  # type: ignore[misc]
+
+        self.addCleanup(connections.__setitem__, "plain", former)
+        for engine, expected in ((Begins, "set_autocommit(False)"), (Commits, "commit")):
+            with self.subTest(engine.__name__):
+                del done[:]
+                connections["plain"] = engine(former.settings_dict, "plain")
+                with commit_on_success():
+                    Entry.objects.using("plain").create(name=engine.__name__)
+                connections["plain"].close()
+                self.assertIn(expected, done)
+        connections["plain"] = former
+        self.assertEqual(names(), {"default": [], "plain": ["Begins", "Commits"]})
 
     def test_a_database_that_is_not_used_gets_no_statement(self) -> None:
         with CaptureQueriesContext(connections["plain"]) as queries, commit_on_success():

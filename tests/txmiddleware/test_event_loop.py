@@ -95,6 +95,13 @@ class EventLoopTest(RequestMixin, TransactionTestCase):
                 asyncio.run(main(call))
         self.assertEqual(self.ran, [])
 
+    def test_a_sync_client_needs_no_other_thread_where_nothing_is_of_the_transaction(self) -> None:
+        async def main() -> Any:
+            with mock.patch.dict(views, view=lambda request: HttpResponse("done")):
+                return self.client.get("/sync/view/")
+
+        self.assertEqual(asyncio.run(main()).content, b"done")
+
     def test_the_thread_of_the_orm_is_the_place_for_it(self) -> None:
         for outcome, committed, ran in (
             ("fine", ["a"], ["committed"]),
