@@ -18,11 +18,11 @@ from storm_django.schemas import load_schema
 DRIVERS = {"postgresql": ("psycopg2", "psycopg2-binary"), "mysql": ("MySQLdb", "mysqlclient")}
 """The module and the PyPI package of each driver that does not come with Python."""
 
-LEVEL_OF_NONE = {
-    "postgresql": "Storm's, repeatable read",
-    "mysql": "the server's, repeatable read by default",
+LEVELS_OF_NONE = {
+    "postgresql": ("Storm's, repeatable read", "the server's, read committed by default"),
+    "mysql": ("the server's, repeatable read by default", "read committed"),
 }
-"""By vendor, the level where none is stated."""
+"""By vendor, the level where a URI states none, and the one that Django's own engine has there."""
 
 
 def _used_stores() -> list[StoreSettings]:
@@ -128,6 +128,19 @@ def check_drivers(**kwargs: Any) -> list[CheckMessage]:
     return messages
 
 
+def _option_states_level(vendor: str, options: Any) -> bool:
+    """Whether the alias has another level than that where none is stated.
+
+    The wrapper of the connection puts that one into the options too.
+    """
+    level = options.get("isolation_level")
+    if level is None or vendor != "postgresql":
+        return level is not None
+    from storm_django.isolation import LEVELS, STORMS_LEVEL  # which imports the driver
+
+    return bool(level != LEVELS[STORMS_LEVEL])
+
+
 @register()
 def check_isolation(**kwargs: Any) -> list[CheckMessage]:
     """The URI of each store that Django uses states an isolation level, if Django's is another."""
@@ -137,18 +150,20 @@ def check_isolation(**kwargs: Any) -> list[CheckMessage]:
             if database.get("ENGINE") != ENGINE:
                 continue
             store = conf.store_of_alias(alias, database)
-            level = store.parsed().options.get("isolation")
-        except ImproperlyConfigured:
+            is_stated = "isolation" in store.parsed().options or _option_states_level(
+                store.vendor, database.get("OPTIONS", {})
+            )
+        except (ImproperlyConfigured, ImportError):
             continue  # other checks tell
-        if level is not None or store.vendor not in LEVEL_OF_NONE:
+        if is_stated or store.vendor not in LEVELS_OF_NONE:
             continue
+        ours, djangos = LEVELS_OF_NONE[store.vendor]
         messages.append(
             Warning(
-                f"STORM_STORES[{store.name!r}] states no isolation level, and so has "
-                f"{LEVEL_OF_NONE[store.vendor]}, where Django's engine has read committed: a "
-                f"transaction does not see what others have committed since its first statement, "
-                f"and get_or_create() of a row that one of them has made raises an error instead "
-                f"of getting it.",
+                f"STORM_STORES[{store.name!r}] states no isolation level, and so has {ours}, where "
+                f"Django's engine has {djangos}: a transaction does not see what others have "
+                f"committed since its first statement, and get_or_create() of a row that one of "
+                f"them has made raises an error instead of getting it.",
                 hint="Add ?isolation=read-committed to the URI, or ?isolation=repeatable-read if "
                 "you want it: TransactionMiddleware and attempts() handle such a request again.",
                 id="storm_django.W024",

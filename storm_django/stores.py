@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
-from storm.database import Database, register_scheme
+from storm.database import Database, _database_schemes, register_scheme
 from storm.store import Store
 from storm.uri import URI
 from storm.zope.interfaces import ZStormError
@@ -23,13 +23,18 @@ from txmiddleware.forks import watch_fork
 
 
 def _postgres(uri: URI) -> Database:
-    from storm_django.isolation import LevelledPostgres  # which imports the driver
+    try:
+        from storm_django.isolation import LevelledPostgres
+    except ImportError:  # there is no driver, and Storm says so
+        from storm.databases.postgres import Postgres
 
+        return Postgres(uri)
     return LevelledPostgres(uri)
 
 
 # Whoever is given the URI of a store can use it, also where Storm alone would not understand it.
-register_scheme("postgres", _postgres)
+if "postgres" not in _database_schemes:  # else the application has a class of its own
+    register_scheme("postgres", _postgres)
 
 
 class SharedZStorm(ZStorm):

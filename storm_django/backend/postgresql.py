@@ -116,7 +116,7 @@ class DatabaseFeatures(SharedFeatures, features.DatabaseFeatures):
         level = "backends.postgresql.tests.Tests"
         return {
             **super().django_test_skips,
-            "The isolation level is that of the store's URI, so it is always a stated one.": {
+            "The isolation level is that of the store's URI, which states one.": {
                 f"{level}.test_connect_isolation_level",
                 f"{level}.test_connect_invalid_isolation_level",
             },

@@ -106,6 +106,16 @@ class CheckTest(SimpleTestCase):
         self.assertIn("?isolation=read-committed", messages[0].hint or "")
         self.assertIn("'my'", messages[1].msg)
 
+    @override_settings(STORM_STORES={"main": "postgres:a", "other": "mysql:a"})
+    def test_an_option_of_the_alias_states_a_level_too(self) -> None:
+        with databases(default="main", other="other"):
+            settings.DATABASES["default"]["OPTIONS"] = {"isolation_level": 1}  # read committed
+            settings.DATABASES["other"]["OPTIONS"] = {"isolation_level": "read committed"}
+            self.assertEqual(checks.check_isolation(), [])
+            settings.DATABASES["default"]["OPTIONS"] = {"isolation_level": 2}  # as the wrapper does
+            settings.DATABASES["other"]["OPTIONS"] = {"isolation_level": None}
+            self.assertEqual(len(checks.check_isolation()), 2)
+
     def test_the_settings_of_the_tests_are_right(self) -> None:
         for check in (
             checks.check_stores,

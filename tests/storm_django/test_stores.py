@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from unittest import mock
 
@@ -17,6 +19,33 @@ from storm.zope.zstorm import global_zstorm
 from storm_django import get_store, get_store_uri
 from storm_django.conf import StoreSettings, conf
 from tests.storm_django.models import StormEntry
+
+SCHEME = """
+import sys
+from storm.database import create_database, register_scheme
+from storm.exceptions import DatabaseModuleError
+{before}
+import storm_django.stores
+try:
+    print(type(create_database("postgres://server/database")).__name__)
+except DatabaseModuleError:
+    print("no driver")
+"""
+
+
+class SchemeTest(SimpleTestCase):
+    def test_a_class_of_the_application_and_storms_error_stay(self) -> None:
+        for before, expected in (
+            ("register_scheme('postgres', lambda uri: 1)", "int"),
+            ("sys.modules['psycopg2'] = None", "no driver"),
+        ):
+            with self.subTest(expected):
+                done = subprocess.run(
+                    [sys.executable, "-c", SCHEME.format(before=before)],
+                    capture_output=True,
+                    text=True,
+                )
+                self.assertEqual(done.stdout.strip(), expected, done.stderr)
 
 
 class StoreTest(TransactionTestCase):
