@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import transaction
 from django.db import Error
-from django.db.transaction import Atomic, get_connection
+from django.db.transaction import Atomic
 from transaction.interfaces import IDataManager, ITransaction
 from zope.interface import implementer
 
 from txmiddleware.conf import conf
+from txmiddleware.djangos_own import atomic_is_djangos
 from txmiddleware.exceptions import DurableInsideTransaction, TransactionManagementError
 from txmiddleware.failed_statement import refuse_failed
 from txmiddleware.guard import Guard, guard_of
@@ -59,7 +60,7 @@ class ScopeAtomic(Atomic):
         state = connection.__dict__
         if connection.connection is None and not state["in_atomic_block"]:
             connection.ensure_connection()  # which may be in autocommit only then
-        if state["in_atomic_block"] or not (connection.autocommit and _atomic_is_djangos_own()):
+        if state["in_atomic_block"] or not (connection.autocommit and atomic_is_djangos()):
             super().__enter__()
             return
         connection.commit_on_exit = True
@@ -101,20 +102,6 @@ class ScopeAtomic(Atomic):
             connection.run_on_commit = callbacks
         if connection.run_on_commit:
             connection.run_and_clear_commit_hooks()
-
-
-_ATOMICS_FILE = get_connection.__code__.co_filename
-
-
-def _atomic_is_djangos_own() -> bool:
-    """Whether nobody has replaced what Django does at the ends of a block, to learn of them."""
-    try:
-        return (
-            Atomic.__enter__.__code__.co_filename == _ATOMICS_FILE
-            and Atomic.__exit__.__code__.co_filename == _ATOMICS_FILE
-        )
-    except AttributeError:  # by what is not even a function
-        return False
 
 
 ACTIVE = "active"  # joined, work may be pending

@@ -16,6 +16,7 @@ from django.utils.functional import cached_property
 
 from txmiddleware.conf import conf
 from txmiddleware.data_manager import ENDED, LOST, DatabaseDataManager
+from txmiddleware.djangos_own import BASE, is_of
 from txmiddleware.exceptions import TransactionManagementError
 from txmiddleware.failed_statement import NotingErrorWrapper, has_ended
 from txmiddleware.forks import forget_connection, watch_fork
@@ -48,7 +49,6 @@ class Participant(BaseDatabaseWrapper):
     _data_manager: DatabaseDataManager | None = None
     health_check_enabled: bool
     _no_join = 0
-    _is_plain: bool  # the engine leaves both ends of a transaction to Django's base class
     _marks: dict[str, tuple[int, int]]
     """By savepoint, where the callbacks of the transaction were when it was made."""
     _limit: Limit | None = None  # of its statements, in a request with TX_TIMEOUT
@@ -100,26 +100,17 @@ class Participant(BaseDatabaseWrapper):
         limit = self._limit
         return cursor if limit is None else limit.cursor(cursor, is_in_server=name is not None)
 
-    # Both ends of a transaction are those of Django's base class, but where nothing is logged they
-    # do not open what would log them: for a request with one statement that is 1 % of its time.
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        base: Any = super()
-        cls._is_plain = (
-            base.set_autocommit is BaseDatabaseWrapper.set_autocommit
-            and base._commit is BaseDatabaseWrapper._commit  # type: ignore[attr-defined]
-        )
+    # Both ends of a transaction are those of Django's base class. Where nothing is logged they do
+    # not open what would log them: for a request with one statement that is 1 % of its time.
 
     def begin_in_driver(self) -> None:
         """Begin a transaction, as Django does for an outermost block."""
-        if self.queries_logged or not self._is_plain:
+        if self.queries_logged or not is_of(BASE, self.set_autocommit):
             self.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
             return
         if self.health_check_enabled:
             self.close_if_health_check_failed()
-        if self.connection is None:
-            self.ensure_connection()
+        self.ensure_connection()
         if hasattr(self, "_start_transaction_under_autocommit"):
             self._start_transaction_under_autocommit()
         else:
@@ -129,8 +120,9 @@ class Participant(BaseDatabaseWrapper):
     def _commit(self) -> None:
         if self.ended_by is not None:
             self.refuse_ended()
-        if self.queries_logged or not self._is_plain:
-            super()._commit()  # type: ignore[misc]
+        commit = super()._commit  # type: ignore[misc]
+        if self.queries_logged or not is_of(BASE, commit):
+            commit()
         elif self.connection is not None:
             with self.wrap_database_errors:
                 self.connection.commit()

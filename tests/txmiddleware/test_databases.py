@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, OperationalError, connections
 from django.db import transaction as django_transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3 import base as sqlite3
 from django.db.transaction import TransactionManagementError
 from django.http import HttpRequest
@@ -60,6 +61,11 @@ class StockDatabaseTest(TransactionTestCase):
         former = connections["plain"]
         done = []
 
+        class Connects(sqlite3.DatabaseWrapper):
+            def ensure_connection(self) -> None:
+                done.append(f"connected: {self.connection is not None}")
+                super().ensure_connection()
+
         class Begins(sqlite3.DatabaseWrapper):
             def set_autocommit(self, autocommit: bool, **options: Any) -> None:
                 done.append(f"set_autocommit({autocommit})")
@@ -71,16 +77,42 @@ class StockDatabaseTest(TransactionTestCase):
                 super()._commit()  # type: ignore[misc]
 
         self.addCleanup(connections.__setitem__, "plain", former)
-        for engine, expected in ((Begins, "set_autocommit(False)"), (Commits, "commit")):
+        for engine, expected in (
+            (Connects, "connected: True"),
+            (Begins, "set_autocommit(False)"),
+            (Commits, "commit"),
+        ):
             with self.subTest(engine.__name__):
-                del done[:]
                 connections["plain"] = engine(former.settings_dict, "plain")
+                connections["plain"].connect()
+                del done[:]
                 with commit_on_success():
+                    connections["plain"].in_atomic_block  # noqa: B018
+                    if engine is not Commits:
+                        self.assertIn(expected, done)
                     Entry.objects.using("plain").create(name=engine.__name__)
                 connections["plain"].close()
                 self.assertIn(expected, done)
         connections["plain"] = former
-        self.assertEqual(names(), {"default": [], "plain": ["Begins", "Commits"]})
+        self.assertEqual(names()["plain"], ["Begins", "Commits", "Connects"])
+
+    def test_tracers_that_replace_methods_of_django_see_both_ends(self) -> None:
+        for alias in ("default", "plain"):
+            connections[alias].ensure_connection()
+            for name in ("set_autocommit", "_commit"):
+                for owner in (BaseDatabaseWrapper, type(connections[alias]), connections[alias]):
+                    with self.subTest(alias, name=name, owner=owner):
+                        method, seen = getattr(owner, name), []
+
+                        def traced(
+                            *args: Any, method: Any = method, seen: Any = seen, **kw: Any
+                        ) -> None:
+                            seen.append(args)
+                            method(*args, **kw)
+
+                        with mock.patch.object(owner, name, traced), commit_on_success():
+                            Entry.objects.using(alias).create(name="a")
+                        self.assertEqual(len(seen), 1)
 
     def test_a_database_that_is_not_used_gets_no_statement(self) -> None:
         with CaptureQueriesContext(connections["plain"]) as queries, commit_on_success():
