@@ -26,9 +26,12 @@ def stock_database(uri: URI) -> dict[str, Any]:
     }
 
 
+LEVELS = {"postgres": "default", "mysql": "read-committed"}
+
+
 def isolated_alike(uri: URI) -> URI:
     """The URI of a store at the isolation level that Django's own engine has by default."""
     uri = uri.copy()
-    if uri.scheme != "sqlite":
-        uri.options.setdefault("isolation", "read-committed")
+    if uri.scheme in LEVELS:
+        uri.options.setdefault("isolation", LEVELS[uri.scheme])
     return uri

@@ -13,7 +13,6 @@ import sys
 import time
 from typing import Any
 
-from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 from storm.locals import Int, Store, Unicode, create_database
 from storm.uri import URI
 
@@ -24,10 +23,7 @@ MIDDLEWARE = ["txmiddleware.middleware.TransactionMiddleware"]
 
 
 def settings_of(kind: str, uri: str) -> dict[str, Any]:
-    """The settings of ``store`` or ``stock``, under the middleware, or of ``ATOMIC_REQUESTS``.
-
-    The latter may have ``level stated``, which is the level that it has anyway.
-    """
+    """The settings of ``store`` or ``stock``, under the middleware, or of ``ATOMIC_REQUESTS``."""
     if kind == "store":
         return {
             "INSTALLED_APPS": ["storm_django", "txmiddleware"],
@@ -38,8 +34,6 @@ def settings_of(kind: str, uri: str) -> dict[str, Any]:
             "MIDDLEWARE": MIDDLEWARE,
         }
     database = stock_database(URI(uri)) | {"ATOMIC_REQUESTS": kind != "stock"}
-    if kind.endswith("level stated"):
-        database["OPTIONS"] = {"isolation_level": ISOLATION_LEVEL_READ_COMMITTED}
     return {
         "INSTALLED_APPS": ["txmiddleware"] if kind == "stock" else [],
         "DATABASES": {"default": database},

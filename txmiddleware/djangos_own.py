@@ -17,11 +17,16 @@ ATOMIC = get_connection.__code__.co_filename
 def is_of(file: str, method: Any) -> bool:
     """Whether ``method`` is code of ``file``."""
     try:
-        return bool(method.__code__.co_filename == file)
+        found: str = method.__code__.co_filename
     except AttributeError:  # not even a function
         return False
+    return found == file
 
 
 def atomic_is_djangos() -> bool:
     """Whether both ends of ``atomic()`` are Django's."""
-    return is_of(ATOMIC, Atomic.__enter__) and is_of(ATOMIC, Atomic.__exit__)
+    try:
+        first, last = Atomic.__enter__.__code__, Atomic.__exit__.__code__
+    except AttributeError:
+        return False
+    return first.co_filename == ATOMIC == last.co_filename
