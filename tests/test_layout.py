@@ -99,7 +99,10 @@ class CheckIdTests(SimpleTestCase):
             node.value
             for package in [*PACKAGES, "example_site"]
             for path in modules(package)
-            for node in ast.walk(ast.parse(path.read_text(), path))
+            for module in [ast.parse(path.read_text(), path)]
+            for statement in module.body
+            if "SILENCED_SYSTEM_CHECKS" not in ast.unparse(statement)
+            for node in ast.walk(statement)
             if isinstance(node, ast.Constant)
             and isinstance(node.value, str)
             and pattern.fullmatch(node.value)
