@@ -63,8 +63,12 @@ class StockDatabaseTest(TransactionTestCase):
 
         class Connects(sqlite3.DatabaseWrapper):
             def ensure_connection(self) -> None:
-                done.append(f"connected: {self.connection is not None}")
+                done.append("ensure_connection")
                 super().ensure_connection()
+
+            def _start_transaction_under_autocommit(self) -> None:
+                self.begins_after = list(done)
+                super()._start_transaction_under_autocommit()  # type: ignore[misc]
 
         class Begins(sqlite3.DatabaseWrapper):
             def set_autocommit(self, autocommit: bool, **options: Any) -> None:
@@ -78,7 +82,7 @@ class StockDatabaseTest(TransactionTestCase):
 
         self.addCleanup(connections.__setitem__, "plain", former)
         for engine, expected in (
-            (Connects, "connected: True"),
+            (Connects, "ensure_connection"),
             (Begins, "set_autocommit(False)"),
             (Commits, "commit"),
         ):
@@ -89,7 +93,7 @@ class StockDatabaseTest(TransactionTestCase):
                 with commit_on_success():
                     connections["plain"].in_atomic_block  # noqa: B018
                     if engine is not Commits:
-                        self.assertIn(expected, done)
+                        self.assertIn(expected, getattr(connections["plain"], "begins_after", done))
                     Entry.objects.using("plain").create(name=engine.__name__)
                 connections["plain"].close()
                 self.assertIn(expected, done)
