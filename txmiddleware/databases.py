@@ -126,14 +126,16 @@ class Participant(BaseDatabaseWrapper):
         elif self.connection is not None:
             with self.wrap_database_errors:
                 self.connection.commit()
-        if self._limit is not None:
-            self._limit.end_transaction(committed=True)
+        self._end_in_limit(committed=True)
 
     def _rollback(self) -> None:
         self.ended_by = None
-        if self._limit is not None:
-            self._limit.end_transaction(committed=False)
+        self._end_in_limit(committed=False)
         super()._rollback()  # type: ignore[misc]
+
+    def _end_in_limit(self, *, committed: bool) -> None:
+        if self._limit is not None:
+            self._limit.end_transaction(committed=committed)
 
     # An error can end the transaction in the server. What followed would be committed without
     # what came before, so nothing follows, whichever savepoints there were.
@@ -294,8 +296,7 @@ class Participant(BaseDatabaseWrapper):
         """Roll back in the server and go on in a new transaction, which will be rolled back too."""
         with self._joining_suspended(), self.wrap_database_errors:
             assert self.connection is not None
-            if self._limit is not None:
-                self._limit.end_transaction(committed=False)
+            self._end_in_limit(committed=False)
             self.connection.rollback()
             self.ended_by = None
             if hasattr(self, "_start_transaction_under_autocommit"):

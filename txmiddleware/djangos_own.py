@@ -25,8 +25,4 @@ def is_of(file: str, method: Any) -> bool:
 
 def atomic_is_djangos() -> bool:
     """Whether both ends of ``atomic()`` are Django's."""
-    try:
-        first, last = Atomic.__enter__.__code__, Atomic.__exit__.__code__
-    except AttributeError:
-        return False
-    return first.co_filename == ATOMIC == last.co_filename
+    return is_of(ATOMIC, Atomic.__enter__) and is_of(ATOMIC, Atomic.__exit__)

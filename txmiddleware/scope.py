@@ -177,8 +177,7 @@ class Scope:
             if self.guard is not UNTOUCHED or member.connection.run_on_commit:
                 current_transaction()
             elif member.status == ACTIVE:  # not in a child process
-                if self._budget is not None:
-                    self._refuse_late()
+                self._refuse_late()
                 member.commit_in_vote()
         except BaseException as error:
             self._abort_failed(error)

@@ -259,7 +259,7 @@ class StoreWrapper(InStepWrapper):
             if not self.__dict__["in_atomic_block"]:
                 self.close()  # a dead connection must not fail the next transaction too
             raise
-        if not (autocommit or self._no_join):
+        if not autocommit:
             self._join_for_django()
 
     def switch_driver(self, autocommit: bool) -> None:
